@@ -1,0 +1,94 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// pool stands between gorm and database/sql. It brings every time to UTC and
+// microseconds (SQLite compares times as text) and shows statements to tests.
+type pool struct {
+	*sql.DB
+	trace func(string)
+}
+
+func (p pool) GetDBConn() (*sql.DB, error) { return p.DB, nil }
+
+func (p pool) BeginTx(ctx context.Context, o *sql.TxOptions) (gorm.ConnPool, error) {
+	p.see("BEGIN")
+	t, err := p.DB.BeginTx(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return &transaction{Tx: t, trace: p.trace}, nil
+}
+
+func (p pool) see(statement string) {
+	if p.trace != nil {
+		p.trace(statement)
+	}
+}
+
+func (p pool) ExecContext(ctx context.Context, q string, args ...any) (sql.Result, error) {
+	p.see(q)
+	return p.DB.ExecContext(ctx, q, utc(args)...)
+}
+
+func (p pool) QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+	p.see(q)
+	return p.DB.QueryContext(ctx, q, utc(args)...)
+}
+
+func (p pool) QueryRowContext(ctx context.Context, q string, args ...any) *sql.Row {
+	p.see(q)
+	return p.DB.QueryRowContext(ctx, q, utc(args)...)
+}
+
+type transaction struct {
+	*sql.Tx
+	trace func(string)
+}
+
+func (t *transaction) see(statement string) {
+	if t.trace != nil {
+		t.trace(statement)
+	}
+}
+
+func (t *transaction) Commit() error {
+	t.see("COMMIT")
+	return t.Tx.Commit()
+}
+
+func (t *transaction) ExecContext(ctx context.Context, q string, args ...any) (sql.Result, error) {
+	t.see(q)
+	return t.Tx.ExecContext(ctx, q, utc(args)...)
+}
+
+func (t *transaction) QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+	t.see(q)
+	return t.Tx.QueryContext(ctx, q, utc(args)...)
+}
+
+func (t *transaction) QueryRowContext(ctx context.Context, q string, args ...any) *sql.Row {
+	t.see(q)
+	return t.Tx.QueryRowContext(ctx, q, utc(args)...)
+}
+
+// utc changes args in place: gorm builds them for this one call.
+func utc(args []any) []any {
+	for i, a := range args {
+		switch v := a.(type) {
+		case time.Time:
+			args[i] = Truncate(v)
+		case *time.Time:
+			if v != nil {
+				args[i] = Truncate(*v)
+			}
+		}
+	}
+	return args
+}
