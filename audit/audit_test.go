@@ -1,0 +1,267 @@
+package audit_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ente.example/idp/audit"
+	"ente.example/idp/database"
+	"ente.example/idp/database/databasetest"
+	"ente.example/idp/secrets"
+)
+
+type fixture struct {
+	*audit.Log
+	db      *database.DB
+	anchors string
+}
+
+func newLog(t *testing.T, db *database.DB, keys *secrets.Ring, anchors string) fixture {
+	t.Helper()
+	l, err := audit.New(audit.Deps{DB: db, Signer: keys.AuditSigner(), Verifier: keys.AuditVerifier(), Anchors: anchors, Node: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fixture{l, db, anchors}
+}
+
+func fresh(t *testing.T, db *database.DB) fixture {
+	t.Helper()
+	keys, err := secrets.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newLog(t, db, keys, t.TempDir())
+}
+
+func (f fixture) record(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		if err := f.db.InTx(t.Context(), func(ctx context.Context) error {
+			return f.Record(ctx, audit.Event{Type: audit.SignIn, Outcome: audit.Refused, Reason: "wrong <PIN> & more",
+				Actor:   audit.Actor{Kind: audit.Anonymous, Request: audit.Request{ID: "r1", IP: "192.0.2.1", Port: 4711}},
+				Details: map[string]string{"fails": "3"}})
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (f fixture) chain(t *testing.T) {
+	t.Helper()
+	if held, err := f.Chain(t.Context()); err != nil || !held {
+		t.Fatalf("Chain = %v, %v", held, err)
+	}
+}
+
+func (f fixture) anchor(t *testing.T) {
+	t.Helper()
+	if c, err := f.Anchor(t.Context()); err != nil || c == nil {
+		t.Fatalf("Anchor = %v, %v", c, err)
+	}
+}
+
+func (f fixture) verify(t *testing.T) audit.Report {
+	t.Helper()
+	r, err := f.Verify(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// tamper does what only the database's owner can: it drops the guards first.
+func (f fixture) tamper(t *testing.T, statements ...string) {
+	t.Helper()
+	guards := []string{"DROP TRIGGER audit_events_guard", "DROP TRIGGER audit_events_delete"}
+	if f.db.Dialect() == database.Postgres {
+		guards = []string{"ALTER TABLE audit_events DISABLE TRIGGER ALL"}
+	}
+	for _, q := range append(guards, statements...) {
+		if err := f.db.Write(t.Context()).Exec(q).Error; err != nil {
+			t.Fatalf("%s: %v", q, err)
+		}
+	}
+}
+
+func TestRecordNeedsATransaction(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		f := fresh(t, db)
+		if err := f.Record(t.Context(), audit.Event{Type: audit.SignIn}); !errors.Is(err, audit.ErrNoTransaction) {
+			t.Errorf("err = %v, want ErrNoTransaction", err)
+		}
+	})
+}
+
+func TestRecordIsOneStatementAndRollsBack(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		f := fresh(t, db)
+		count := databasetest.Count(t, db)
+		stop := errors.New("stop")
+		err := db.InTx(t.Context(), func(ctx context.Context) error {
+			if err := f.Record(ctx, audit.Event{Type: audit.SignIn}, audit.Event{Type: audit.PINLocked}); err != nil {
+				return err
+			}
+			return stop
+		})
+		if !errors.Is(err, stop) {
+			t.Fatal(err)
+		}
+		if got := len(count.Statements()); got != 1 {
+			t.Errorf("statements = %d, want 1", got)
+		}
+		if r := f.verify(t); r.Unchained != 0 {
+			t.Errorf("events after a rollback = %d, want 0", r.Unchained)
+		}
+	})
+}
+
+func TestRecordRefusesOtherDetails(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		f := fresh(t, db)
+		err := db.InTx(t.Context(), func(ctx context.Context) error {
+			return f.Record(ctx, audit.Event{Type: audit.SignIn, Details: map[string]string{"pin": "12345678"}})
+		})
+		if err == nil || strings.Contains(err.Error(), "12345678") {
+			t.Errorf("err = %v, want a refusal without the value", err)
+		}
+	})
+}
+
+func TestChainVerifies(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		f := fresh(t, db)
+		f.record(t, 7)
+		f.chain(t)
+		f.anchor(t)
+		f.record(t, 2)
+		got := f.verify(t)
+		if want := (audit.Report{OK: true, Events: 7, Unchained: 2, Checkpoints: 1}); got != want {
+			t.Errorf("Verify = %+v, want %+v", got, want)
+		}
+		if n, err := f.Unanchored(t.Context()); err != nil || n != 2 {
+			t.Errorf("Unanchored = %d, %v, want 2", n, err)
+		}
+		var out bytes.Buffer
+		if n, err := f.Export(t.Context(), &out); err != nil || n != 7 || strings.Count(out.String(), "\n") != 7 {
+			t.Errorf("Export = %d, %v, %d lines", n, err, strings.Count(out.String(), "\n"))
+		}
+	})
+}
+
+func TestEventsAreAppendOnly(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		f := fresh(t, db)
+		f.record(t, 1)
+		refused := func(q string) {
+			t.Helper()
+			if err := db.Write(t.Context()).Exec(q).Error; err == nil {
+				t.Errorf("%s went through", q)
+			}
+		}
+		refused("UPDATE audit_events SET reason = 'x'")
+		refused("DELETE FROM audit_events")
+		f.chain(t)
+		refused("UPDATE audit_events SET seq = 2")
+		refused("UPDATE audit_events SET reason = 'x', seq = 2")
+	})
+}
+
+func TestVerifyFindsTampering(t *testing.T) {
+	for name, c := range map[string]struct {
+		tamper []string
+		want   audit.Finding
+	}{
+		"altered":   {[]string{"UPDATE audit_events SET outcome = 'success' WHERE seq = 4"}, audit.Finding{Seq: 4, Kind: audit.Altered}},
+		"missing":   {[]string{"DELETE FROM audit_events WHERE seq = 4"}, audit.Finding{Seq: 4, Kind: audit.Missing}},
+		"closed up": {[]string{"DELETE FROM audit_events WHERE seq = 6", "UPDATE audit_events SET seq = 6 WHERE seq = 7"}, audit.Finding{Seq: 6, Kind: audit.Missing}},
+		"reordered": {[]string{"UPDATE audit_events SET seq = 99 WHERE seq = 3", "UPDATE audit_events SET seq = 3 WHERE seq = 4",
+			"UPDATE audit_events SET seq = 4 WHERE seq = 99"}, audit.Finding{Seq: 3, Kind: audit.Reordered}},
+		"truncated": {[]string{"DELETE FROM audit_events WHERE seq > 5"}, audit.Finding{Seq: 6, Kind: audit.Truncated}},
+		"truncated with its head": {[]string{"DELETE FROM audit_events WHERE seq > 5",
+			"UPDATE audit_head SET seq = 5, hash = (SELECT hash FROM audit_events WHERE seq = 5)"}, audit.Finding{Seq: 6, Kind: audit.Truncated}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			databasetest.Each(t, func(t *testing.T, db *database.DB) {
+				f := fresh(t, db)
+				f.record(t, 7)
+				f.chain(t)
+				f.anchor(t)
+				f.tamper(t, c.tamper...)
+				got := f.verify(t)
+				if got.OK || got.Finding == nil || *got.Finding != c.want {
+					t.Errorf("Verify = %+v (%+v), want %+v", got, got.Finding, c.want)
+				}
+			})
+		})
+	}
+}
+
+// Whoever owns the database can rebuild the chain over other events; the
+// signed checkpoint is what catches him.
+func TestVerifyFindsARewrittenChain(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		f := fresh(t, db)
+		f.record(t, 3)
+		f.chain(t)
+		f.anchor(t)
+		f.tamper(t, "DELETE FROM audit_events", "UPDATE audit_head SET seq = 0, hash = "+map[database.Dialect]string{
+			database.Postgres: `decode(repeat('00', 32), 'hex')`, database.SQLite: "zeroblob(32)"}[db.Dialect()])
+		f.record(t, 3)
+		f.chain(t)
+		if got := f.verify(t); got.Finding == nil || *got.Finding != (audit.Finding{Seq: 3, Kind: audit.Forked}) {
+			t.Errorf("Verify = %+v", got.Finding)
+		}
+	})
+}
+
+func TestVerifyFindsAForgedCheckpoint(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		f := fresh(t, db)
+		f.record(t, 3)
+		f.chain(t)
+		f.anchor(t)
+		path := filepath.Join(f.anchors, "checkpoints.jsonl")
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, bytes.Replace(b, []byte(`"seq":3`), []byte(`"seq":2`), 1), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.verify(t); got.Finding == nil || got.Finding.Kind != audit.BadSignature {
+			t.Errorf("Verify = %+v", got.Finding)
+		}
+	})
+}
+
+// Two nodes chain at once, events arrive meanwhile: one chain, no gap.
+func TestOneChainOnTwoNodes(t *testing.T) {
+	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
+		keys, err := secrets.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		anchors := t.TempDir()
+		nodes := []fixture{newLog(t, a, keys, anchors), newLog(t, b, keys, anchors)}
+		databasetest.Barrier(16, func(i int) {
+			f := nodes[i%2]
+			f.record(t, 5)
+			if _, err := f.Chain(t.Context()); err != nil {
+				t.Error(err)
+			}
+			f.record(t, 5)
+		})
+		databasetest.Shift(t, a, time.Minute)
+		nodes[1].chain(t)
+		if got := nodes[0].verify(t); !got.OK || got.Events != 160 || got.Unchained != 0 {
+			t.Errorf("Verify = %+v", got)
+		}
+	})
+}

@@ -1,0 +1,131 @@
+package audit
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"ente.example/idp/database"
+)
+
+// row is a line of audit_events. The table's triggers let nothing change but
+// the last three columns, once.
+type row struct {
+	ID        string
+	At        database.Time
+	NodeAt    database.Time
+	Node      string
+	Type      string
+	Outcome   string
+	ActorKind string
+	ActorID   string
+	Subject   string
+	ClientID  string
+	Session   string
+	RequestID string
+	IP        string
+	Port      int
+	UserAgent string
+	Reason    string
+	Details   string
+	Seq       *int64
+	PrevHash  []byte
+	Hash      []byte
+}
+
+const columns = "id, at, node_at, node, type, outcome, actor_kind, actor_id, subject, client_id, session, request_id, ip, port, user_agent, reason, details"
+
+func (l *Log) insert(ctx context.Context, rows []row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	var q strings.Builder
+	q.WriteString("INSERT INTO audit_events (" + columns + ") VALUES ")
+	args := make([]any, 0, 17*len(rows))
+	now, local := l.db.NowExpr(), database.Truncate(time.Now())
+	for i, r := range rows {
+		if i > 0 {
+			q.WriteString(", ")
+		}
+		q.WriteString("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+		args = append(args, r.ID, now, local, r.Node, r.Type, r.Outcome, r.ActorKind, r.ActorID, r.Subject, r.ClientID,
+			r.Session, r.RequestID, r.IP, r.Port, r.UserAgent, r.Reason, r.Details)
+	}
+	return l.db.Write(ctx).Exec(q.String(), args...).Error
+}
+
+// head is the end of the chain, and who may lengthen it.
+type head struct {
+	Seq  int64
+	Hash []byte
+}
+
+func (l *Log) head(ctx context.Context) (head, error) {
+	var h head
+	return h, l.db.Read(ctx).Raw("SELECT seq, hash FROM audit_head WHERE id = 1").Scan(&h).Error
+}
+
+// lease takes or keeps the one right to chain, for a while.
+func (l *Log) lease(ctx context.Context, d time.Duration) (bool, error) {
+	r := l.db.Write(ctx).Exec(`UPDATE audit_head SET leased_by = ?, leased_till = ?
+		WHERE id = 1 AND (leased_by = ? OR leased_till IS NULL OR leased_till < ?)`,
+		l.holder, l.db.NowPlus(d), l.holder, l.db.NowExpr())
+	return r.RowsAffected == 1, r.Error
+}
+
+// release gives the lease up, for the next node not to wait.
+func (l *Log) release(ctx context.Context) error {
+	return l.db.Write(ctx).Exec("UPDATE audit_head SET leased_till = NULL WHERE id = 1 AND leased_by = ?", l.holder).Error
+}
+
+func (l *Log) unchained(ctx context.Context, limit int) ([]row, error) {
+	var rows []row
+	err := l.db.Read(ctx).Raw("SELECT "+columns+" FROM audit_events WHERE seq IS NULL ORDER BY id LIMIT ?", limit).Scan(&rows).Error
+	return rows, err
+}
+
+func (l *Log) countUnchained(ctx context.Context) (n int64, err error) {
+	err = l.db.Read(ctx).Raw("SELECT count(*) FROM audit_events WHERE seq IS NULL").Scan(&n).Error
+	return n, err
+}
+
+// chain writes the numbers and hashes of rows in one statement and moves the
+// head, which must still stand where the hashes began.
+func (l *Log) chain(ctx context.Context, from head, rows []row) (moved bool, err error) {
+	var q strings.Builder
+	args := make([]any, 0, 4*len(rows))
+	kind := "CAST(? AS uuid), CAST(? AS bigint), CAST(? AS bytea), CAST(? AS bytea)"
+	if l.db.Dialect() == database.SQLite {
+		kind = "?, ?, ?, ?"
+	}
+	q.WriteString("WITH chained (id, seq, prev_hash, hash) AS (VALUES ")
+	for i, r := range rows {
+		if i > 0 {
+			q.WriteString(", ")
+		}
+		q.WriteString("(" + kind + ")")
+		args = append(args, r.ID, *r.Seq, r.PrevHash, r.Hash)
+	}
+	q.WriteString(`) UPDATE audit_events SET seq = chained.seq, prev_hash = chained.prev_hash, hash = chained.hash
+		FROM chained WHERE audit_events.id = chained.id`)
+	if err := l.db.Write(ctx).Exec(q.String(), args...).Error; err != nil {
+		return false, err
+	}
+	last := rows[len(rows)-1]
+	r := l.db.Write(ctx).Exec("UPDATE audit_head SET seq = ?, hash = ? WHERE id = 1 AND seq = ? AND leased_by = ?",
+		*last.Seq, last.Hash, from.Seq, l.holder)
+	return r.RowsAffected == 1, r.Error
+}
+
+func (l *Log) chained(ctx context.Context, after int64, limit int) ([]row, error) {
+	var rows []row
+	err := l.db.Read(ctx).Raw("SELECT "+columns+", seq, prev_hash, hash FROM audit_events WHERE seq > ? ORDER BY seq LIMIT ?",
+		after, limit).Scan(&rows).Error
+	return rows, err
+}
+
+func (l *Log) hasHash(ctx context.Context, hash []byte) (bool, error) {
+	var n int64
+	err := l.db.Read(ctx).Raw("SELECT count(*) FROM audit_events WHERE hash = ?", hash).Scan(&n).Error
+	return n > 0, err
+}

@@ -1,0 +1,84 @@
+package audit
+
+// Type names what happened. Outsiders search for these: add, never rename.
+type Type string
+
+// The events, by the room that records them.
+const (
+	SignIn          Type = "sign-in"         // a try with codice fiscale and PIN
+	SignInUnknown   Type = "sign-in.unknown" // how many tries at unknown people in a minute
+	PINLocked       Type = "pin.locked"      // the wait of R30 and R31 began
+	PINIssued       Type = "pin.generated"   // both halves made and queued
+	PINDelivered    Type = "pin.delivered"   // both halves handed over
+	PINDiscarded    Type = "pin.discarded"   // a half could not be handed over
+	PINChangeOpened Type = "pin.change-opened"
+	PINCandidate    Type = "pin.candidate" // a new PIN was generated and shown
+	PINChanged      Type = "pin.changed"   // rules of use acknowledged with it
+	PINChangeEnded  Type = "pin.change-ended"
+	PINSuspended    Type = "pin.suspended"
+	PINResumed      Type = "pin.resumed"
+	PINRevoked      Type = "pin.revoked"
+	PINExpired      Type = "pin.expired"
+	PINDismissed    Type = "pin.dismissed"
+
+	MessageSent   Type = "message.sent"
+	MessageFailed Type = "message.failed"
+
+	SessionStarted Type = "session.started"
+	SessionEnded   Type = "session.ended"
+
+	ConsentGiven     Type = "consent.given"
+	ConsentDenied    Type = "consent.denied"
+	ConsentWithdrawn Type = "consent.withdrawn"
+
+	ClientRegistered    Type = "client.registered"
+	ClientUpdated       Type = "client.updated"
+	ClientSecretRotated Type = "client.secret-rotated"
+	ClientDisabled      Type = "client.disabled"
+	ClientEnabled       Type = "client.enabled"
+
+	CodeIssued      Type = "grant.code-issued"
+	CodeExchanged   Type = "grant.code-exchanged"
+	TokenRefreshed  Type = "grant.refreshed"
+	GrantRevoked    Type = "grant.revoked"
+	TokenRevoked    Type = "token.revoked"
+	ReuseDetected   Type = "grant.reuse-detected"
+	AuthorizeFailed Type = "authorize.failed"
+
+	KeyCreated   Type = "key.created"
+	KeyActivated Type = "key.activated"
+	KeyRetired   Type = "key.retired"
+	KeyRevoked   Type = "key.revoked"
+	KeyRewrapped Type = "key.rewrapped"
+
+	CitizensImported Type = "citizens.imported"
+	CitizenRead      Type = "citizen.read"
+
+	ServeStarted   Type = "serve.started"
+	ServeStopped   Type = "serve.stopped"
+	Migrated       Type = "schema.migrated"
+	AuditVerified  Type = "audit.verified"
+	AuditExported  Type = "audit.exported"
+	PolicyInForce  Type = "policy.in-force"
+	StaffForbidden Type = "access.forbidden"
+)
+
+// Outcome is how it ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Succeeded Outcome = "success"
+	Refused   Outcome = "refused"
+	Failed    Outcome = "failure"
+)
+
+// details lists the keys an event may carry beyond its columns. Values are
+// facts and identifiers: never a secret, a contact or a codice fiscale.
+var details = map[string]bool{
+	"credential": true, "kind": true, "state": true, "until": true, "fails": true, "count": true, "minute": true,
+	"channel": true, "message": true, "attempts": true, "grant": true, "scope": true, "claims": true, "acr": true,
+	"key": true, "alg": true, "imported": true, "updated": true, "fields": true, "version": true, "old": true,
+	"new": true, "revealed": true, "jti": true, "remember": true, "error": true, "migrations": true, "seq": true,
+	"rules": true, "generation": true, "interaction": true, "auth_method": true, "resource": true, "problem": true,
+}
