@@ -1,0 +1,280 @@
+package templates
+
+import (
+	"html/template"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// functions are what templates may call, in one language.
+func (s *Set) functions(w *words) template.FuncMap {
+	return template.FuncMap{
+		"t":        w.say,
+		"rich":     w.html,
+		"asset":    s.assets.url,
+		"clock":    w.clock,
+		"clockUp":  func(t time.Time) template.HTML { return w.clock(roundUp(t)) },
+		"hour":     w.hour,
+		"moment":   w.moment,
+		"when":     w.when,
+		"reopens":  w.reopens,
+		"hours":    func() (string, error) { return w.hours(s.institution.Hours) },
+		"minutes":  minutesLeft,
+		"lasting":  w.lasting,
+		"days":     func(d time.Duration) int { return int(d.Hours() / 24) },
+		"unix":     func(t time.Time) int64 { return roundUp(t).Unix() },
+		"in":       func(t Text) string { return t.In(w.language) },
+		"link":     link,
+		"anchor":   anchor,
+		"target":   func(action string) template.URL { return template.URL(action) }, //nolint:gosec // FormPost.check has looked
+		"label":    w.label,
+		"value":    w.value,
+		"problems": problems,
+		"list":     func(items ...string) []string { return items },
+	}
+}
+
+// link is an element that leads to an outside address of the institution or the service.
+func link(address, text string) template.HTML {
+	return template.HTML(`<a href="` + template.HTMLEscapeString(safeAddress(address)) + `">` + template.HTMLEscapeString(text) + `</a>`) //nolint:gosec // escaped here
+}
+
+// anchor is an element that leads to a place on the same page.
+func anchor(id, text string) template.HTML {
+	return template.HTML(`<a href="#` + template.HTMLEscapeString(id) + `">` + template.HTMLEscapeString(text) + `</a>`) //nolint:gosec // escaped here
+}
+
+// safeAddress lets web, mail and telephone addresses through, nothing that runs.
+func safeAddress(address string) string {
+	for _, scheme := range []string{"https://", "http://", "mailto:", "tel:", "/"} {
+		if strings.HasPrefix(address, scheme) && !strings.HasPrefix(address, "//") {
+			return address
+		}
+	}
+	return "#"
+}
+
+// problems are the field problems by field.
+func problems(list []FieldProblem) map[string]Problem {
+	by := map[string]Problem{}
+	for _, p := range list {
+		by[p.Field] = p.Problem
+	}
+	return by
+}
+
+// roundUp goes to the next whole minute: what is said to open at 10:42 must not
+// still be shut at 10:42.
+func roundUp(t time.Time) time.Time {
+	if t.Truncate(time.Minute).Equal(t) {
+		return t
+	}
+	return t.Truncate(time.Minute).Add(time.Minute)
+}
+
+// minutesLeft is never less than one: zero minutes are no wait.
+func minutesLeft(now, until time.Time) int {
+	return max(1, int((until.Sub(now)+time.Minute-time.Nanosecond)/time.Minute))
+}
+
+func element(t time.Time, layout, text string) template.HTML {
+	return template.HTML(`<time datetime="` + t.Format(layout) + `">` + template.HTMLEscapeString(text) + `</time>`) //nolint:gosec // escaped here
+}
+
+// clock is a time of day in Rome: 10:42.
+func (w *words) clock(t time.Time) template.HTML {
+	t = t.In(rome())
+	return element(t, time.RFC3339, t.Format("15:04"))
+}
+
+// hour is a time of opening, without a leading zero: 8:00.
+func (w *words) hour(t time.Time) template.HTML {
+	t = t.In(rome())
+	return element(t, time.RFC3339, strings.TrimPrefix(t.Format("15:04"), "0"))
+}
+
+// day is a date in words: 18 novembre 2026; in Italian the first is 1º.
+func (w *words) day(t time.Time) (string, error) {
+	month, err := w.say("month." + strconv.Itoa(int(t.Month())))
+	if err != nil {
+		return "", err
+	}
+	number := strconv.Itoa(t.Day())
+	if t.Day() == 1 {
+		if number, err = w.say("day.first"); err != nil {
+			return "", err
+		}
+	}
+	return w.say("date", "Day", number, "Month", month, "Year", strconv.Itoa(t.Year()))
+}
+
+// moment is date and time to the second, for the error page.
+func (w *words) moment(t time.Time) (template.HTML, error) {
+	t = t.In(rome())
+	day, err := w.day(t)
+	if err != nil {
+		return "", err
+	}
+	return element(t, time.RFC3339, day+", "+t.Format("15:04:05")), nil
+}
+
+// when is a moment of the past, as near as it is: today at, yesterday at, a date.
+func (w *words) when(t, now time.Time) (template.HTML, error) {
+	t, now = t.In(rome()), now.In(rome())
+	clock := t.Format("15:04")
+	var text string
+	var err error
+	switch daysBetween(t, now) {
+	case 0:
+		text, err = w.say("when.today", "Clock", clock)
+	case 1:
+		text, err = w.say("when.yesterday", "Clock", clock)
+	default:
+		var day string
+		if day, err = w.day(t); err == nil {
+			text, err = w.say("when.date", "Day", day, "Clock", clock)
+		}
+	}
+	return element(t, time.RFC3339, text), err
+}
+
+// reopens says when the contact centre answers again.
+func (w *words) reopens(at, now time.Time) (template.HTML, error) {
+	at, now = at.In(rome()), now.In(rome())
+	clock := w.hour(at)
+	switch days := daysBetween(now, at); {
+	case days == 0:
+		return w.html("desk.reopens.today", "Clock", clock)
+	case days == 1:
+		return w.html("desk.reopens.tomorrow", "Clock", clock)
+	case days < 7:
+		day, err := w.say("weekday." + weekday(at.Weekday()))
+		if err != nil {
+			return "", err
+		}
+		return w.html("desk.reopens.day", "Day", day, "Clock", clock)
+	default:
+		day, err := w.day(at)
+		if err != nil {
+			return "", err
+		}
+		return w.html("desk.reopens.date", "Day", day, "Clock", clock)
+	}
+}
+
+// daysBetween counts civil days, whatever summer time does to their length.
+func daysBetween(from, to time.Time) int {
+	a := time.Date(from.Year(), from.Month(), from.Day(), 0, 0, 0, 0, time.UTC)
+	b := time.Date(to.Year(), to.Month(), to.Day(), 0, 0, 0, 0, time.UTC)
+	return int(b.Sub(a) / (24 * time.Hour))
+}
+
+func weekday(d time.Weekday) string {
+	return [...]string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}[d]
+}
+
+// hours are the opening hours in one sentence: "Dal lunedì al venerdì 8–20, sabato 8–14".
+func (w *words) hours(openings []Opening) (string, error) {
+	var parts []string
+	for _, o := range openings {
+		days, err := w.openDays(o.Days)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, days+" "+shortHour(o.From)+"–"+shortHour(o.To))
+	}
+	text := strings.Join(parts, ", ")
+	if text == "" {
+		return "", nil
+	}
+	return strings.ToUpper(text[:1]) + text[1:], nil
+}
+
+// openDays names the days of one opening: a run of three or more as a range.
+func (w *words) openDays(days []string) (string, error) {
+	if len(days) >= 3 && consecutive(days) {
+		first, err := w.say("weekday.from." + days[0])
+		if err != nil {
+			return "", err
+		}
+		last, err := w.say("weekday.to." + days[len(days)-1])
+		return first + " " + last, err
+	}
+	var names []string
+	for _, d := range days {
+		name, err := w.say("weekday." + d)
+		if err != nil {
+			return "", err
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", "), nil
+}
+
+func consecutive(days []string) bool {
+	week := "mon tue wed thu fri sat sun"
+	return strings.Contains(week, strings.Join(days, " "))
+}
+
+// shortHour is how hours stand in a sentence: 8, 8:30, 20.
+func shortHour(clock string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(clock, "0"), ":00")
+}
+
+// lasting is a length of time in words.
+func (w *words) lasting(d time.Duration) (string, error) {
+	if d < time.Minute {
+		return w.say("duration.seconds", "Count", int(d.Seconds()))
+	}
+	return w.say("duration.minutes", "Count", int(d.Minutes()))
+}
+
+// label is the name of a claim for people. A claim without one is shown by its
+// own name, which is better than not showing what is sent.
+func (w *words) label(claim string) string {
+	short := claim[strings.LastIndexByte(claim, '/')+1:]
+	name, err := w.say("claim." + short)
+	if err != nil {
+		return short
+	}
+	return name
+}
+
+// value puts the value of an attribute into words.
+func (w *words) value(a Attribute) (template.HTML, error) {
+	switch a.Claim {
+	case "birthdate":
+		day, err := time.Parse(time.DateOnly, a.Value)
+		if err != nil {
+			break
+		}
+		text, err := w.day(day)
+		return element(day, time.DateOnly, text), err
+	case "gender", "pin_kind":
+		if text, err := w.say("claim." + a.Claim + "." + a.Value); err == nil {
+			return template.HTML(template.HTMLEscapeString(text)), nil //nolint:gosec // escaped here
+		}
+	case "email_verified", "phone_number_verified":
+		text, err := w.say("claim.verified." + a.Value)
+		if err == nil {
+			return template.HTML(template.HTMLEscapeString(text)), nil //nolint:gosec // escaped here
+		}
+	}
+	lines := a.lines()
+	for i, l := range lines {
+		lines[i] = template.HTMLEscapeString(l)
+	}
+	return template.HTML(strings.Join(lines, "<br>")), nil //nolint:gosec // escaped above
+}
+
+// defaults of a refusal's words: the rule's figures.
+func (l Login) withDefaults() Login {
+	if l.Threshold == 0 {
+		l.Threshold = 10
+	}
+	if l.Wait == 0 {
+		l.Wait = 5 * time.Minute
+	}
+	return l
+}

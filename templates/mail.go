@@ -1,0 +1,37 @@
+package templates
+
+import (
+	"fmt"
+)
+
+// Mail puts a message into words: the text of an SMS, an e-mail, a PEC or a
+// letter. Data are the placeholders of the message's text; one that is missing
+// is an error, so that nobody gets half a message. A half or a code stands alone
+// on its line.
+func (s *Set) Mail(lang, key, channel string, data map[string]string) (subject, body string, err error) {
+	w, ok := s.words[lang]
+	if !ok {
+		w = s.words[fallback]
+	}
+	pairs := s.mailPairs(w.language)
+	for name, value := range data {
+		pairs = append(pairs, name, value)
+	}
+	base := "mail." + key + "." + channel
+	if subject, err = w.say(base+".subject", pairs...); err != nil {
+		return "", "", fmt.Errorf("words of %s by %s: %w", key, channel, err)
+	}
+	if body, err = w.say(base+".body", pairs...); err != nil {
+		return "", "", fmt.Errorf("words of %s by %s: %w", key, channel, err)
+	}
+	return subject, body, nil
+}
+
+// mailPairs is what every message may say about the institution.
+func (s *Set) mailPairs(lang string) []any {
+	phone := ""
+	if n := len(s.institution.Phones); n > 0 {
+		phone = s.institution.Phones[n-1].Shown // the last one is the number that works from abroad
+	}
+	return []any{"Institution", s.institution.Name.In(lang), "Phone", phone, "Address", s.institution.Address}
+}

@@ -1,0 +1,83 @@
+// Package templates turns typed pages into HTML and typed messages into mail, in
+// every shipped language. It holds all the words and all the looks, and decides
+// nothing: a page says what happened, the template says it to a person.
+//
+// It knows no other package of ours. Pages are shown by web.Render only; the
+// texts of letters, SMS and e-mail are asked for by delivery through Mail.
+package templates
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"time"
+)
+
+// Options say what an installation may change.
+type Options struct {
+	// Institution is whose pages these are; the zero value is the built-in sample.
+	Institution Institution
+	// Overrides may hold page templates (login.html, layout.html, …) that replace
+	// the built-in ones of the same name. Nil for none.
+	Overrides fs.FS
+	// HexPIN says that PINs may hold letters: telephones then show a whole keyboard.
+	HexPIN bool
+}
+
+// Set is every page in every language, parsed once. It is safe for concurrent use.
+type Set struct {
+	institution Institution
+	desk        desk
+	hexPIN      bool
+	assets      assets
+	languages   []Language
+	pages       map[string]map[string]*template.Template // language, then page name
+	words       map[string]*words                        // by language
+}
+
+// Frame is what surrounds a page: whoever renders knows it, the page does not.
+type Frame struct {
+	Language string    // one of Set.Languages; anything else is Italian
+	Query    string    // of this page's address, for the links to other languages
+	Fixed    bool      // the page cannot be asked for again by GET: no links to other languages
+	Service  *Service  // the service a sign-in is for; nil outside one
+	SignedIn *SignedIn // who is signed in; nil for nobody
+	Now      time.Time // the moment of rendering, for opening hours and minutes left
+	// FormToken goes into every form of ours as form_token.
+	FormToken string
+}
+
+// Service is the relying service named in the band under the header.
+type Service struct {
+	Name    string
+	Host    string // the domain people know it by
+	LogoURL string // empty: a neutral picture
+}
+
+// SignedIn names the person whose session this is.
+type SignedIn struct {
+	Name string
+}
+
+// Render writes page p inside frame f. Nothing is written when it fails, so that
+// a broken template never leaves half a page.
+func (s *Set) Render(w io.Writer, f Frame, p Page) error {
+	if p == nil {
+		return errors.New("render: no page")
+	}
+	v, err := s.view(f, p)
+	if err != nil {
+		return fmt.Errorf("render %s: %w", p.Name(), err)
+	}
+	var out bytes.Buffer
+	if err := s.pages[v.Language][p.Name()].ExecuteTemplate(&out, "layout", v); err != nil {
+		return fmt.Errorf("render %s: %w", p.Name(), err)
+	}
+	if _, err := out.WriteTo(w); err != nil {
+		return fmt.Errorf("write %s: %w", p.Name(), err)
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package templates
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+//go:embed pages/*.html
+var sources embed.FS
+
+// New parses every page in every language. It fails on what would otherwise fail
+// in front of somebody: a missing page, an institution that does not hold together.
+func New(o Options) (*Set, error) {
+	if o.Institution.Name == nil {
+		o.Institution = Sample()
+	}
+	desk, err := o.Institution.hours()
+	if err != nil {
+		return nil, err
+	}
+	dist, err := fs.Sub(built, "assets/dist")
+	if err != nil {
+		return nil, fmt.Errorf("open assets: %w", err)
+	}
+	s := &Set{
+		institution: o.Institution, desk: desk, hexPIN: o.HexPIN, languages: shipped(),
+		pages: map[string]map[string]*template.Template{}, words: map[string]*words{},
+	}
+	if s.assets, err = loadAssets(dist); err != nil {
+		return nil, err
+	}
+	s.addLogo()
+	texts, err := pageTexts(o.Overrides)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range s.languages {
+		if s.words[l.Tag], err = loadWords(l.Tag); err != nil {
+			return nil, err
+		}
+		if s.pages[l.Tag], err = s.parse(s.words[l.Tag], texts); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// addLogo serves the institution's own logo beside the built files.
+func (s *Set) addLogo() {
+	if s.institution.mark == "" {
+		return
+	}
+	s.assets.files[s.institution.mark] = s.institution.logo
+	s.assets.names["logo.svg"] = s.institution.mark
+	s.assets.names["icon.svg"] = s.institution.mark
+}
+
+// pageTexts are the sources of all templates, the operator's before ours.
+func pageTexts(overrides fs.FS) (map[string]string, error) {
+	texts := map[string]string{}
+	names, err := fs.Glob(sources, "pages/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("list pages: %w", err)
+	}
+	for _, name := range names {
+		raw, err := sources.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("read page: %w", err)
+		}
+		base := strings.TrimPrefix(name, "pages/")
+		if overrides != nil {
+			own, err := fs.ReadFile(overrides, base)
+			if err == nil {
+				raw = own
+			} else if !errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("read override %s: %w", base, err)
+			}
+		}
+		texts[base] = string(raw)
+	}
+	return texts, nil
+}
+
+// parse makes one template set for each page: the layout, the shared pieces and
+// the page itself, with the functions of one language.
+func (s *Set) parse(w *words, texts map[string]string) (map[string]*template.Template, error) {
+	kinds := map[string]bool{}
+	for _, p := range kindsOfPages() {
+		kinds[p.Name()+".html"] = true
+	}
+	shared := template.New("").Funcs(s.functions(w))
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		if kinds[name] {
+			continue
+		}
+		if _, err := shared.New(name).Parse(texts[name]); err != nil {
+			return nil, fmt.Errorf("parse %s: %w", name, err)
+		}
+	}
+	pages := map[string]*template.Template{}
+	for name := range kinds {
+		text, ok := texts[name]
+		if !ok {
+			return nil, fmt.Errorf("no template %s", name)
+		}
+		page, err := shared.Clone()
+		if err != nil {
+			return nil, fmt.Errorf("parse %s: %w", name, err)
+		}
+		if _, err := page.New(name).Parse(text); err != nil {
+			return nil, fmt.Errorf("parse %s: %w", name, err)
+		}
+		pages[strings.TrimSuffix(name, ".html")] = page
+	}
+	return pages, nil
+}
+
+// view is what templates see.
+type view struct {
+	Frame
+	Page        Page
+	Institution Institution
+	Desk        deskState
+	Languages   []languageLink
+	HexPIN      bool
+}
+
+// languageLink leads to this page in another language. It is a query and nothing
+// else: it cannot lead off the site.
+type languageLink struct {
+	Language
+	URL     string
+	Current bool
+}
+
+func (s *Set) view(f Frame, p Page) (view, error) {
+	if post, ok := p.(FormPost); ok {
+		if err := post.check(); err != nil {
+			return view{}, err
+		}
+	}
+	if _, ok := s.words[f.Language]; !ok {
+		f.Language = fallback
+	}
+	v := view{Frame: f, Page: p, Institution: s.institution, Desk: s.desk.at(f.Now), HexPIN: s.hexPIN}
+	if !f.Fixed {
+		v.Languages = s.languageLinks(f)
+	}
+	return v, nil
+}
+
+func (s *Set) languageLinks(f Frame) []languageLink {
+	var links []languageLink
+	query, err := url.ParseQuery(f.Query)
+	if err != nil {
+		query = url.Values{} // a broken query is not passed on
+	}
+	for _, l := range s.languages {
+		query.Set("ui_locales", l.Tag)
+		links = append(links, languageLink{Language: l, URL: "?" + query.Encode(), Current: l.Tag == f.Language})
+	}
+	return links
+}
+
+// check refuses a form_post to what is not an address: the template trusts it,
+// because a native app's own scheme is not one html/template knows.
+func (p FormPost) check() error {
+	u, err := url.Parse(p.Action)
+	if err != nil || u.Scheme == "" {
+		return errors.New("form post: not an absolute address")
+	}
+	switch strings.ToLower(u.Scheme) {
+	case "javascript", "data", "vbscript", "file", "blob", "about":
+		return errors.New("form post: not a scheme to post to")
+	}
+	return nil
+}

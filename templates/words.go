@@ -1,0 +1,170 @@
+package templates
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"regexp"
+	"strings"
+
+	"github.com/nicksnyder/go-i18n/v2/i18n"
+	parser "github.com/nicksnyder/go-i18n/v2/i18n/template"
+	"golang.org/x/text/language"
+)
+
+//go:embed words/*.json
+var catalogues embed.FS
+
+// fallback is the language the others are translated from.
+const fallback = "it"
+
+// Language is one the pages are shipped in.
+type Language struct {
+	Tag  string // it
+	Code string // ITA
+	Name string // Italiano, in the language itself
+}
+
+// shipped lists the languages that are whole. A new one needs its catalogue and a line here.
+func shipped() []Language {
+	return []Language{
+		{Tag: "it", Code: "ITA", Name: "Italiano"},
+		{Tag: "en", Code: "ENG", Name: "English"},
+	}
+}
+
+// Languages are those that pages and messages can be had in.
+func (s *Set) Languages() []Language { return s.languages }
+
+// Match finds the first shipped language in a list such as ui_locales
+// ("de-AT en"). Anything that is not shipped is passed over, and nothing that a
+// request says is kept or looked up.
+func (s *Set) Match(locales string) (string, bool) {
+	const enough = 20 // a longer wish list is not a wish
+	for i, tag := range strings.Fields(locales) {
+		if i == enough {
+			break
+		}
+		primary, _, _ := strings.Cut(strings.ToLower(tag), "-")
+		for _, l := range s.languages {
+			if l.Tag == primary {
+				return l.Tag, true
+			}
+		}
+	}
+	return "", false
+}
+
+// Accept is the best shipped language for an Accept-Language header; Italian when
+// the header asks for none of them.
+func (s *Set) Accept(header string) string {
+	const enough = 300 // parsing is superlinear; no browser sends more
+	if len(header) > enough {
+		return fallback
+	}
+	wished, _, err := language.ParseAcceptLanguage(header)
+	if err != nil {
+		return fallback
+	}
+	for _, tag := range wished {
+		base, _ := tag.Base()
+		for _, l := range s.languages {
+			if l.Tag == base.String() {
+				return l.Tag
+			}
+		}
+	}
+	return fallback
+}
+
+// words speaks one language. Messages are plain text with {{.Placeholders}} and
+// **strong** stretches; they are kept twice, without the stars and as HTML.
+type words struct {
+	language string
+	plain    *i18n.Localizer
+	rich     *i18n.Localizer
+}
+
+func loadWords(tag string) (*words, error) {
+	raw, err := catalogues.ReadFile("words/" + tag + ".json")
+	if err != nil {
+		return nil, fmt.Errorf("read words: %w", err)
+	}
+	plain, err := localizer(tag, raw, func(s string) string { return strings.ReplaceAll(s, "**", "") })
+	if err != nil {
+		return nil, err
+	}
+	rich, err := localizer(tag, raw, strengthen)
+	if err != nil {
+		return nil, err
+	}
+	return &words{language: tag, plain: plain, rich: rich}, nil
+}
+
+// localizer holds the messages of one catalogue after a change to each text. Its
+// bundle knows one language only: a missing message is an error, not Italian.
+func localizer(tag string, raw []byte, change func(string) string) (*i18n.Localizer, error) {
+	bundle := i18n.NewBundle(language.Make(tag))
+	file, err := i18n.ParseMessageFileBytes(raw, tag+".json", map[string]i18n.UnmarshalFunc{"json": json.Unmarshal})
+	if err != nil {
+		return nil, fmt.Errorf("read words %s: %w", tag, err)
+	}
+	for _, m := range file.Messages {
+		m.Zero, m.One, m.Two = change(m.Zero), change(m.One), change(m.Two)
+		m.Few, m.Many, m.Other = change(m.Few), change(m.Many), change(m.Other)
+	}
+	if err := bundle.AddMessages(language.Make(tag), file.Messages...); err != nil {
+		return nil, fmt.Errorf("read words %s: %w", tag, err)
+	}
+	return i18n.NewLocalizer(bundle, tag), nil
+}
+
+// strengthen turns **words** into a strong element. The catalogue holds no other
+// markup (a test sees to it), so what is left is text.
+func strengthen(s string) string {
+	return regexp.MustCompile(`\*\*(.+?)\*\*`).ReplaceAllString(s, "<strong>$1</strong>")
+}
+
+// say is a message as text. Data are pairs of placeholder and value; Count also
+// chooses the plural.
+func (w *words) say(key string, data ...any) (string, error) {
+	return localize(w.plain, key, data, func(v any) any { return v })
+}
+
+// html is a message as HTML. Values are escaped, unless they are HTML of ours
+// already (a time element, a link).
+func (w *words) html(key string, data ...any) (template.HTML, error) {
+	s, err := localize(w.rich, key, data, func(v any) any {
+		switch v := v.(type) {
+		case template.HTML:
+			return string(v)
+		case string:
+			return template.HTMLEscapeString(v)
+		default:
+			return v
+		}
+	})
+	return template.HTML(s), err //nolint:gosec // our own message, with every value escaped above
+}
+
+func localize(l *i18n.Localizer, key string, pairs []any, clean func(any) any) (string, error) {
+	c := i18n.LocalizeConfig{MessageID: key, TemplateParser: &parser.TextParser{Option: "missingkey=error"}}
+	data := map[string]any{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return "", fmt.Errorf("message %s: %v is no placeholder", key, pairs[i])
+		}
+		data[name] = clean(pairs[i+1])
+		if name == "Count" {
+			c.PluralCount = pairs[i+1]
+		}
+	}
+	c.TemplateData = data
+	s, err := l.Localize(&c)
+	if err != nil {
+		return "", fmt.Errorf("message %s: %w", key, err)
+	}
+	return s, nil
+}

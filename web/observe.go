@@ -1,0 +1,135 @@
+package web
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// referenceAlphabet has no 0, O, 1, I, L: references are read out on the telephone.
+const referenceAlphabet = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+
+// RequestID names the request in logs and audit: four groups of four, of our own
+// making (what a header says could be anybody's).
+func RequestID(c echo.Context) string {
+	return c.Response().Header().Get(echo.HeaderXRequestID)
+}
+
+// Reference is the part of the request's id that error pages show.
+func Reference(c echo.Context) string {
+	id := RequestID(c)
+	return id[:min(len("XXXX-XXXX"), len(id))]
+}
+
+// newRequestID is not a secret; 79 random bits keep it unique.
+func newRequestID() string {
+	var id strings.Builder
+	var b [1]byte
+	for n := 0; n < 16; {
+		_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+		i := int(b[0] & 31)
+		if i >= len(referenceAlphabet) {
+			continue
+		}
+		if n > 0 && n%4 == 0 {
+			id.WriteByte('-')
+		}
+		id.WriteByte(referenceAlphabet[i])
+		n++
+	}
+	return id.String()
+}
+
+// observe is the outermost layer: it names the request, lets the rest answer,
+// errors included, and then counts and logs what happened. Addresses are logged
+// as route patterns: paths and queries hold ids and codes.
+func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		start := time.Now()
+		method := c.Request().Method
+		c.Response().Header().Set(echo.HeaderXRequestID, newRequestID())
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		took := time.Since(start)
+		s.metrics.count(c.Path(), method, c.Response().Status, took)
+		s.log.Info("request", "request_id", RequestID(c), "method", method, "route", c.Path(),
+			"status", c.Response().Status, "bytes", c.Response().Size, "ms", took.Milliseconds(), "ip", c.RealIP())
+		return nil
+	}
+}
+
+// rescue turns a panic into an error. The stack goes into the log without the
+// panic's value being shown to anybody else.
+func (s *Server) rescue(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if e, ok := p.(error); ok && errors.Is(e, http.ErrAbortHandler) {
+				panic(p) // net/http's own way to drop a connection
+			}
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}()
+		return next(c)
+	}
+}
+
+// headAsGet lets HEAD reach what GET reaches. net/http keeps the original request
+// and drops the body.
+func headAsGet(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if r := c.Request(); r.Method == http.MethodHead {
+			get := r.WithContext(r.Context())
+			get.Method = http.MethodGet
+			c.SetRequest(get)
+		}
+		return next(c)
+	}
+}
+
+// metrics are the idp_http_* collectors of the contract.
+type metrics struct {
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "idp_http_requests_total", Help: "Requests answered, by route pattern.",
+		}, []string{"route", "method", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "idp_http_request_duration_seconds", Help: "Time to answer, by route pattern.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"route"}),
+	}
+	if r == nil {
+		return m, nil
+	}
+	return m, errors.Join(r.Register(m.requests), r.Register(m.duration))
+}
+
+// count keeps labels few: an unknown path or method is one label, not one each.
+func (m *metrics) count(route, method string, code int, took time.Duration) {
+	if route == "" {
+		route = "none"
+	}
+	known := []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions}
+	if !slices.Contains(known, method) {
+		method = "other"
+	}
+	m.requests.WithLabelValues(route, method, strconv.Itoa(code)).Inc()
+	m.duration.WithLabelValues(route).Observe(took.Seconds())
+}
