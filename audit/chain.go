@@ -77,9 +77,12 @@ func (l *Log) Chain(ctx context.Context) (held bool, err error) {
 
 func (l *Log) chainSome(ctx context.Context) (n int, err error) {
 	err = l.db.InTx(ctx, func(ctx context.Context) error {
-		from, err := l.head(ctx)
+		from, ok, err := l.lockHead(ctx)
 		if err != nil {
 			return err
+		}
+		if !ok {
+			return errLostLease
 		}
 		rows, err := l.unchained(ctx, chainBatch)
 		if n = len(rows); err != nil || n == 0 {
@@ -88,11 +91,7 @@ func (l *Log) chainSome(ctx context.Context) (n int, err error) {
 		if err := link(from, rows); err != nil {
 			return err
 		}
-		moved, err := l.chain(ctx, from, rows)
-		if err == nil && !moved {
-			return errLostLease
-		}
-		return err
+		return l.chain(ctx, rows)
 	})
 	return n, err
 }

@@ -65,6 +65,14 @@ func (l *Log) head(ctx context.Context) (head, error) {
 	return h, l.db.Read(ctx).Raw("SELECT seq, hash FROM audit_head WHERE id = 1").Scan(&h).Error
 }
 
+// lockHead reads the head for the rest of the transaction: whoever else wants
+// to chain waits here, and then sees the head that this one leaves. ok is
+// false where the lease has gone to another node.
+func (l *Log) lockHead(ctx context.Context) (h head, ok bool, err error) {
+	r := l.db.Write(ctx).Raw("UPDATE audit_head SET leased_by = leased_by WHERE id = 1 AND leased_by = ? RETURNING seq, hash", l.holder).Scan(&h)
+	return h, r.RowsAffected == 1, r.Error
+}
+
 // lease takes or keeps the one right to chain, for a while.
 func (l *Log) lease(ctx context.Context, d time.Duration) (bool, error) {
 	r := l.db.Write(ctx).Exec(`UPDATE audit_head SET leased_by = ?, leased_till = ?
@@ -90,11 +98,12 @@ func (l *Log) countUnchained(ctx context.Context) (n int64, err error) {
 }
 
 // chain writes the numbers and hashes of rows in one statement and moves the
-// head, which must still stand where the hashes began.
-func (l *Log) chain(ctx context.Context, from head, rows []row) (moved bool, err error) {
+// head, which lockHead has locked.
+func (l *Log) chain(ctx context.Context, rows []row) error {
 	var q strings.Builder
 	args := make([]any, 0, 4*len(rows))
-	kind := "CAST(? AS uuid), CAST(? AS bigint), CAST(? AS bytea), CAST(? AS bytea)"
+	// not CAST(? …): gorm would spell out a byte slice that follows a parenthesis
+	kind := "?::uuid, ?::bigint, ?::bytea, ?::bytea"
 	if l.db.Dialect() == database.SQLite {
 		kind = "?, ?, ?, ?"
 	}
@@ -109,12 +118,10 @@ func (l *Log) chain(ctx context.Context, from head, rows []row) (moved bool, err
 	q.WriteString(`) UPDATE audit_events SET seq = chained.seq, prev_hash = chained.prev_hash, hash = chained.hash
 		FROM chained WHERE audit_events.id = chained.id`)
 	if err := l.db.Write(ctx).Exec(q.String(), args...).Error; err != nil {
-		return false, err
+		return err
 	}
 	last := rows[len(rows)-1]
-	r := l.db.Write(ctx).Exec("UPDATE audit_head SET seq = ?, hash = ? WHERE id = 1 AND seq = ? AND leased_by = ?",
-		*last.Seq, last.Hash, from.Seq, l.holder)
-	return r.RowsAffected == 1, r.Error
+	return l.db.Write(ctx).Exec("UPDATE audit_head SET seq = ?, hash = ? WHERE id = 1", *last.Seq, last.Hash).Error
 }
 
 func (l *Log) chained(ctx context.Context, after int64, limit int) ([]row, error) {

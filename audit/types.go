@@ -80,5 +80,5 @@ var details = map[string]bool{
 	"channel": true, "message": true, "attempts": true, "grant": true, "scope": true, "claims": true, "acr": true,
 	"key": true, "alg": true, "imported": true, "updated": true, "fields": true, "version": true, "old": true,
 	"new": true, "revealed": true, "jti": true, "remember": true, "error": true, "migrations": true, "seq": true,
-	"rules": true, "generation": true, "interaction": true, "auth_method": true, "resource": true, "problem": true,
+	"rules": true, "delivery": true, "waits": true, "generation": true, "interaction": true, "auth_method": true, "resource": true, "problem": true,
 }

@@ -63,12 +63,17 @@ var postgresTemplate = sync.OnceValues(func() (string, error) {
 })
 
 // server is the folder of a running server's socket. IDP_TEST_POSTGRES names
-// one that runs already, so that a test run of many packages shares it.
+// one that runs already, so that a test run of many packages shares it, or
+// says "none" for a quick run on SQLite alone.
 var server = sync.OnceValues(func() (string, error) {
-	if dir := os.Getenv("IDP_TEST_POSTGRES"); dir != "" {
+	switch dir := os.Getenv("IDP_TEST_POSTGRES"); dir {
+	case "":
+		return StartPostgres()
+	case "none":
+		return "", errNoPostgres
+	default:
 		return dir, nil
 	}
-	return StartPostgres()
 })
 
 func serverURL(name string) string {

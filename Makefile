@@ -1,0 +1,59 @@
+# What each target is for stands in CONTRIBUTING.md. The first two are all a newcomer needs:
+#   make demo    everything on this machine, in a browser
+#   make test    every test, on both databases and in a browser
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# No C compiler is needed: the SQLite driver is Go.
+export CGO_ENABLED ?= 0
+
+assets := templates/assets/dist/manifest.json
+
+.PHONY: help demo test check lint fuzz drill assets build clean setup-postgresql setup-chromium
+
+help:
+	@sed -n 's/^# \{0,1\}//; 1,3p' Makefile
+
+demo: $(assets)
+	@go run ./cmd/idp demo
+
+# Everything that must be right before a change lands; a skipped test fails it.
+test: setup-postgresql setup-chromium $(assets) lint
+	@go run ./database/databasetest/testrun -tags browser -shuffle=on -timeout 15m ./...
+
+# The fast part while coding: format, linters, tests on SQLite.
+check: lint
+	@IDP_TEST_POSTGRES=none go test ./...
+
+lint:
+	@gofmt -l $$(git ls-files '*.go') | { ! grep . ; } || { echo 'not formatted: run gofmt -w' >&2; exit 1; }
+	@go vet -tags browser ./...
+	@go mod tidy -diff
+	@go tool -modfile=tools/go.mod golangci-lint run --allow-parallel-runners
+
+build: $(assets)
+	@go build -trimpath -ldflags='-s -w' -o bin/idp ./cmd/idp
+
+assets: $(assets)
+
+$(assets): package.json package-lock.json templates/assets/build.mjs $(shell find templates/assets templates/pages -type f -not -path 'templates/assets/dist/*' 2>/dev/null)
+	@[ -d node_modules ] && [ node_modules -nt package-lock.json ] || { echo 'installing npm packages'; npm ci --no-audit --no-fund --ignore-scripts --loglevel=error; touch node_modules; }
+	@npm run --silent build
+
+# A fresh Debian machine gets what is missing, as root or with sudo.
+root := $(if $(filter 0,$(shell id -u)),,sudo)
+
+setup-postgresql:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \
+	  echo 'installing PostgreSQL from Debian'; \
+	  $(root) apt-get update -qq; $(root) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; }
+
+setup-chromium:
+	@command -v chromium >/dev/null || { \
+	  echo 'installing Chromium from Debian'; \
+	  $(root) apt-get update -qq; $(root) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-liberation >/dev/null; }
+
+clean:
+	@rm -rf bin node_modules templates/assets/dist/*
