@@ -1,0 +1,148 @@
+package clients
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+const maxDocument = 256 << 10 // bytes of one client
+
+// unbuilt are members this provider knows but cannot honour yet. Taking them
+// silently would promise a protection that is not there.
+func unbuilt() []string {
+	return []string{
+		"authorization_encrypted_response_alg", "authorization_encrypted_response_enc", "authorization_signed_response_alg",
+		"backchannel_logout_session_required", "backchannel_logout_uri", "dpop_bound_access_tokens",
+		"frontchannel_logout_session_required", "frontchannel_logout_uri",
+		"id_token_encrypted_response_alg", "id_token_encrypted_response_enc",
+		"introspection_signed_response_alg", "request_object_encryption_alg", "request_object_encryption_enc",
+		"request_object_signing_alg", "request_uris", "require_pushed_authorization_requests",
+		"require_signed_request_object", "software_statement", "tls_client_auth_san_dns", "tls_client_auth_san_email",
+		"tls_client_auth_san_ip", "tls_client_auth_san_uri", "tls_client_auth_subject_dn",
+		"tls_client_certificate_bound_access_tokens", "userinfo_encrypted_response_alg", "userinfo_encrypted_response_enc",
+	}
+}
+
+// Decode reads one client document. Unknown members are refused by name: a
+// misspelt `redirect_uri` must not register a client without one.
+func Decode(r io.Reader) (Document, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
+	if err != nil {
+		return Document{}, fmt.Errorf("read client metadata: %w", err)
+	}
+	if len(data) > maxDocument {
+		return Document{}, invalid("document", "is larger than %d bytes", maxDocument)
+	}
+	return decode(data)
+}
+
+// DecodeList reads what export writes: an array of client documents.
+func DecodeList(r io.Reader) ([]Document, error) {
+	var entries []json.RawMessage
+	dec := json.NewDecoder(r)
+	if err := dec.Decode(&entries); err != nil {
+		return nil, invalid("document", "is not a JSON array of clients")
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, invalid("document", "goes on after its end")
+	}
+	docs := make([]Document, 0, len(entries))
+	for i, entry := range entries {
+		d, err := decode(entry)
+		if err != nil {
+			return nil, fmt.Errorf("client %d: %w", i+1, err)
+		}
+		docs = append(docs, d)
+	}
+	return docs, nil
+}
+
+func decode(data []byte) (Document, error) {
+	kept, err := knownMembers(data)
+	if err != nil {
+		return Document{}, err
+	}
+	var d Document
+	var wrong *json.UnmarshalTypeError
+	switch err := json.Unmarshal(kept, &d); {
+	case errors.As(err, &wrong):
+		field := wrong.Field[strings.LastIndexByte(wrong.Field, '.')+1:]
+		return Document{}, invalid(field, "cannot be a JSON %s", wrong.Value)
+	case err != nil:
+		return Document{}, invalid("document", "cannot be read: %v", err)
+	}
+	return d, nil
+}
+
+// knownMembers checks the names of an object's members, to the letter and each
+// once (encoding/json takes any case, and the last of several), and returns
+// the object without those that ask for nothing.
+func knownMembers(data []byte) ([]byte, error) {
+	names := memberNames(reflect.TypeFor[Document]())
+	kept := map[string]json.RawMessage{}
+	err := eachMember(data, func(name string, value json.RawMessage) error {
+		_, twice := kept[name]
+		switch {
+		case twice:
+			return invalid(name, "is there twice")
+		case name == "client_secret":
+			return invalid(name, "is made by this server and never given to it")
+		case slices.Contains(names, name):
+			kept[name] = value
+		case !slices.Contains(unbuilt(), name):
+			return invalid("document", "has an unknown member %.60q", name)
+		case !slices.Contains([]string{"false", "null", `""`, "[]"}, string(value)):
+			return invalid(name, "is not supported yet")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(kept)
+}
+
+// eachMember walks the members of one JSON object.
+func eachMember(data []byte, member func(string, json.RawMessage) error) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return invalid("document", "is not a JSON object")
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		var value json.RawMessage
+		if err == nil {
+			err = dec.Decode(&value)
+		}
+		if err != nil {
+			return invalid("document", "is not JSON")
+		}
+		if err := member(fmt.Sprint(name), value); err != nil {
+			return err
+		}
+	}
+	if t, err := dec.Token(); err != nil || t != json.Delim('}') {
+		return invalid("document", "is not JSON")
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return invalid("document", "goes on after its end")
+	}
+	return nil
+}
+
+// memberNames lists the JSON names of a struct, embedded ones included.
+func memberNames(t reflect.Type) []string {
+	var names []string
+	for _, f := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}

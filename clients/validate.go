@@ -1,0 +1,173 @@
+package clients
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// ValidationError is a registration that is refused, and which member of it.
+type ValidationError struct {
+	Field  string // the member's name as in the document
+	Reason string // completes "<field> …"; never repeats a secret
+
+	cause error // for the log: it may tell what our network looks like
+}
+
+func (e *ValidationError) Error() string { return e.Field + " " + e.Reason }
+
+// Unwrap is why, where there is more to say than a client should hear.
+func (e *ValidationError) Unwrap() error { return e.cause }
+
+// Code is the error code of RFC 7591 §3.2.2.
+func (e *ValidationError) Code() string {
+	if e.Field == "redirect_uris" {
+		return "invalid_redirect_uri"
+	}
+	return "invalid_client_metadata"
+}
+
+func invalid(field, format string, args ...any) error {
+	return &ValidationError{Field: field, Reason: fmt.Sprintf(format, args...)}
+}
+
+// Algorithms is every signature algorithm a client may name, for what we sign
+// and for its assertions.
+func Algorithms() []string { return []string{"RS256", "PS256", "ES256", "EdDSA"} }
+
+// AuthMethods is every way a client may authenticate.
+func AuthMethods() []string { return []string{AuthBasic, AuthPost, AuthPrivateKeyJWT, AuthNone} }
+
+// GrantTypes is every grant a client may have.
+func GrantTypes() []string {
+	return []string{GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials}
+}
+
+// rules decide what may be registered. They are pure: what has to be fetched
+// (sector_identifier_uri) is looked at by the registry.
+type rules struct{ scopes []string }
+
+// client turns a document into a client with every default filled in, or says
+// what is wrong with it. Notes name what was taken otherwise than asked for.
+func (r rules) client(d Document) (Client, []string, error) {
+	d = d.normalised()
+	d, notes := withDefaults(d)
+	for _, check := range []func(Document) error{
+		checkWords, checkGrants, checkAuthentication, checkRedirects, checkPages, checkKeys,
+		checkAlgorithms, checkTexts, checkSector, checkResources, checkPKCE, r.checkScope, checkLevels,
+	} {
+		if err := check(d); err != nil {
+			return Client{}, nil, err
+		}
+	}
+	c := Client{
+		ID: d.ClientID, Metadata: d.Metadata, Consent: d.Consent, Resources: d.Resources,
+		MayIntrospect: d.MayIntrospect, RequirePKCE: *d.RequirePKCE, Profile: d.Profile, Sector: d.Sector,
+		Disabled: d.Disabled,
+	}
+	c.JWKS = canonicalKeys(c.JWKS)
+	c.keys = parsedKeys(c.JWKS)
+	return c, notes, nil
+}
+
+// checkWords holds the members with a fixed vocabulary against it.
+func checkWords(d Document) error {
+	for _, w := range []struct {
+		field, value string
+		known        []string
+	}{
+		{"application_type", d.ApplicationType, []string{ApplicationWeb, ApplicationNative}},
+		{"token_endpoint_auth_method", d.TokenEndpointAuthMethod, AuthMethods()},
+		{"subject_type", d.SubjectType, []string{SubjectPairwise, SubjectPublic}},
+		{"consent", string(d.Consent), []string{string(ConsentAlways), string(ConsentRemember), string(ConsentTrusted)}},
+		{"profile", string(d.Profile), []string{string(ProfileOAuth21), string(ProfileOIDC)}},
+	} {
+		if !slices.Contains(w.known, w.value) {
+			return unsupported(w.field, w.value, w.known)
+		}
+	}
+	return nil
+}
+
+// unsupported names what is refused, as far as it is safe to print, and what
+// would be taken instead.
+func unsupported(field, value string, known []string) error {
+	return invalid(field, "%.60q is not supported yet: use %s", value, strings.Join(known, ", "))
+}
+
+func checkGrants(d Document) error {
+	for _, g := range d.GrantTypes {
+		if !slices.Contains(GrantTypes(), g) {
+			return unsupported("grant_types", g, GrantTypes())
+		}
+	}
+	code := slices.Contains(d.GrantTypes, GrantAuthorizationCode)
+	switch {
+	case len(d.GrantTypes) == 0:
+		return invalid("grant_types", "must name at least one")
+	case slices.Contains(d.GrantTypes, GrantRefreshToken) && !code:
+		return invalid("grant_types", "refresh_token needs authorization_code beside it")
+	case slices.Contains(d.GrantTypes, GrantClientCredentials) && d.TokenEndpointAuthMethod == AuthNone:
+		return invalid("grant_types", "client_credentials is for clients that authenticate")
+	}
+	for _, t := range d.ResponseTypes {
+		if t != "code" {
+			return unsupported("response_types", t, []string{"code"})
+		}
+	}
+	if code != (len(d.ResponseTypes) > 0) {
+		return invalid("response_types", `must be ["code"] with the grant authorization_code, and empty without`)
+	}
+	return nil
+}
+
+func checkAuthentication(d Document) error {
+	method, alg := d.TokenEndpointAuthMethod, d.TokenEndpointAuthSigningAlg
+	keys := d.JWKS != nil || d.JWKSURI != ""
+	switch {
+	case method == AuthPrivateKeyJWT && !keys:
+		return invalid("jwks", "or jwks_uri is needed for private_key_jwt")
+	case alg != "" && method != AuthPrivateKeyJWT:
+		return invalid("token_endpoint_auth_signing_alg", "is only for private_key_jwt")
+	case alg != "" && !slices.Contains(Algorithms(), alg):
+		return unsupported("token_endpoint_auth_signing_alg", alg, Algorithms())
+	case method == AuthNone && d.MayIntrospect:
+		return invalid("may_introspect", "is for clients that authenticate")
+	}
+	return nil
+}
+
+func checkPKCE(d Document) error {
+	if d.TokenEndpointAuthMethod == AuthNone && !*d.RequirePKCE {
+		return invalid("require_pkce", "cannot be false for a public client")
+	}
+	return nil
+}
+
+func checkAlgorithms(d Document) error {
+	if !slices.Contains(Algorithms(), d.IDTokenSignedResponseAlg) {
+		return unsupported("id_token_signed_response_alg", d.IDTokenSignedResponseAlg, Algorithms())
+	}
+	if a := d.UserinfoSignedResponseAlg; a != "" && !slices.Contains(Algorithms(), a) {
+		return unsupported("userinfo_signed_response_alg", a, Algorithms())
+	}
+	return nil
+}
+
+func (r rules) checkScope(d Document) error {
+	for _, s := range d.Scope {
+		if !slices.Contains(r.scopes, s) {
+			return invalid("scope", "%.60q does not exist: there are %s", s, strings.Join(r.scopes, " "))
+		}
+	}
+	return nil
+}
+
+func checkLevels(d Document) error {
+	if d.DefaultMaxAge != nil && *d.DefaultMaxAge < 0 {
+		return invalid("default_max_age", "must not be negative")
+	}
+	return checkList("default_acr_values", d.DefaultACRValues, 10, func(s string) error {
+		return plainText(s)
+	})
+}
