@@ -87,3 +87,11 @@ func (b *box) open(place string, id ID, sealed []byte) (string, error) {
 
 // associated binds a sealed value to table, column and citizen id.
 func associated(place string, id ID) []byte { return []byte(place + "/" + string(id)) }
+
+// contactKey finds a contact however its case was written (R36).
+func (b *box) contactKey(v ContactValue) []byte {
+	if v.kind == Mobile {
+		return b.key(indexPhone, v.canonical())
+	}
+	return b.key(indexMail, v.canonical())
+}

@@ -41,13 +41,13 @@ func New(d Deps) (*Registry, error) {
 
 // ByID returns a person, or ErrUnknown.
 func (r *Registry) ByID(ctx context.Context, id ID) (Citizen, error) {
-	return r.store.one(ctx, "id", []string{string(id)})
+	return r.store.byID(ctx, id)
 }
 
 // ByFiscalCode returns the person with this very code, or ErrUnknown: an
 // omocodic variant is another person's.
 func (r *Registry) ByFiscalCode(ctx context.Context, f FiscalCode) (Citizen, error) {
-	return r.store.one(ctx, "fiscal_code_key", r.box.keys(indexFiscalCode, f.Reveal()))
+	return r.store.one(ctx, "fiscal_code_key", anys(r.box.keys(indexFiscalCode, f.Reveal())))
 }
 
 // Find returns the id of the person with this code, and whether there is one.
