@@ -1,0 +1,30 @@
+-- +goose Up
+
+-- The keys that tokens are signed with, private parts sealed. The two partial
+-- indexes are the rule that an algorithm has one key that signs and at most
+-- one that will.
+CREATE TABLE signing_keys (
+    kid             text        NOT NULL PRIMARY KEY,
+    alg             text        NOT NULL,
+    state           text        NOT NULL CHECK (state IN ('pending', 'active', 'retiring', 'retired', 'revoked')),
+    public_jwk      text        NOT NULL,
+    sealed          blob,
+    created_at      datetime    NOT NULL,
+    activates_at    datetime    NOT NULL,
+    activated_at    datetime,
+    published_until datetime,
+    expires_at      datetime
+);
+
+CREATE UNIQUE INDEX signing_keys_active ON signing_keys (alg) WHERE state = 'active';
+CREATE UNIQUE INDEX signing_keys_pending ON signing_keys (alg) WHERE state = 'pending';
+CREATE INDEX signing_keys_expires_at ON signing_keys (expires_at);
+
+-- Revoked access tokens that no grant stands behind (client_credentials).
+CREATE TABLE revoked_tokens (
+    jti        text        NOT NULL PRIMARY KEY,
+    client_id  text        NOT NULL,
+    expires_at datetime    NOT NULL
+);
+
+CREATE INDEX revoked_tokens_expires_at ON revoked_tokens (expires_at);

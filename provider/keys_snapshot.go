@@ -1,0 +1,146 @@
+package provider
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// rsaBits is what ASVS 11.2.3 asks for.
+const rsaBits = 3072
+
+// key is one signing key in memory. private is nil unless it may sign.
+type key struct {
+	kid, alg, state string
+	public          jose.JSONWebKey
+	private         crypto.Signer
+}
+
+// snapshot is all that a node knows about the keys at one moment. It is never
+// changed, only replaced.
+type snapshot struct {
+	active map[string]*key // by algorithm
+	byKid  map[string]*key // all that verify
+	due    []keyRow        // those whose next state may be near
+	jwks   document
+	asked  time.Time // this node's clock, before the database was read
+	now    time.Time // the database's clock then
+}
+
+func emptySnapshot() *snapshot {
+	return &snapshot{active: map[string]*key{}, byKid: map[string]*key{}}
+}
+
+// snapshotOf turns rows into keys. Private keys that the last snapshot had
+// already are not unsealed again.
+func (k *KeyRing) snapshotOf(rows []keyRow, last *snapshot) (*snapshot, error) {
+	s := emptySnapshot()
+	var published []jose.JSONWebKey
+	for _, r := range rows {
+		if r.State == keyRevoked {
+			continue
+		}
+		one, err := k.open(r, last.byKid[r.Kid])
+		if err != nil {
+			return nil, fmt.Errorf("key %s: %w", r.Kid, err)
+		}
+		s.byKid[r.Kid] = one
+		if r.State == keyActive {
+			s.active[r.Alg] = one
+		}
+		if r.State != keyRetired {
+			published = append(published, one.public)
+		}
+		s.due = append(s.due, r)
+	}
+	var err error
+	s.jwks, err = render(jose.JSONWebKeySet{Keys: published})
+	return s, err
+}
+
+func (k *KeyRing) open(r keyRow, known *key) (*key, error) {
+	one := &key{kid: r.Kid, alg: r.Alg, state: r.State}
+	if err := one.public.UnmarshalJSON([]byte(r.PublicJWK)); err != nil {
+		return nil, fmt.Errorf("read its public part: %w", err)
+	}
+	if one.public.KeyID != r.Kid || one.public.Algorithm != r.Alg || !one.public.Valid() || !one.public.IsPublic() {
+		return nil, errors.New("its public part belongs to another key")
+	}
+	if r.State != keyPending && r.State != keyActive {
+		return one, nil
+	}
+	if known != nil && known.private != nil {
+		one.private = known.private
+		return one, nil
+	}
+	var err error
+	one.private, err = k.unseal(r)
+	return one, err
+}
+
+// seal and unseal bind a private key to its kid and algorithm: whoever can
+// write to the table cannot move a key to another row.
+func (k *KeyRing) seal(kid, alg string, private crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return nil, fmt.Errorf("encode signing key: %w", err)
+	}
+	defer clear(der)
+	return k.wrap.Encrypt(der, sealedFor(kid, alg))
+}
+
+func (k *KeyRing) unseal(r keyRow) (crypto.Signer, error) {
+	der, err := k.wrap.Decrypt(r.Sealed, sealedFor(r.Kid, r.Alg))
+	if err != nil {
+		return nil, errors.New("it cannot be unsealed with this secrets folder")
+	}
+	defer clear(der)
+	parsed, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, errors.New("its private part cannot be read")
+	}
+	private, ok := parsed.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("its private part cannot sign")
+	}
+	return private, nil
+}
+
+func sealedFor(kid, alg string) []byte { return []byte("signing-key/v1|" + kid + "|" + alg) }
+
+// generateKey makes a private key for alg. RSA takes a second or so: never in
+// a transaction.
+func generateKey(alg string) (crypto.Signer, error) {
+	switch alg {
+	case RS256, PS256:
+		return rsa.GenerateKey(rand.Reader, rsaBits)
+	case ES256:
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case EdDSA:
+		_, private, err := ed25519.GenerateKey(rand.Reader)
+		return private, err
+	}
+	return nil, fmt.Errorf("no signing keys of algorithm %q", alg)
+}
+
+// publicKey is the public part as it is published; its kid is the RFC 7638
+// thumbprint, so that no two keys ever share one.
+func publicKey(alg string, private crypto.Signer) (jose.JSONWebKey, error) {
+	j := jose.JSONWebKey{Key: private.Public(), Algorithm: alg, Use: "sig"}
+	sum, err := j.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return j, fmt.Errorf("name signing key: %w", err)
+	}
+	j.KeyID = base64.RawURLEncoding.EncodeToString(sum)
+	return j, nil
+}

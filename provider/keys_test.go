@@ -1,0 +1,406 @@
+package provider
+
+import (
+	"crypto/rsa"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"ente.example/idp/audit"
+	"ente.example/idp/database"
+	"ente.example/idp/database/databasetest"
+)
+
+func TestKeyRingNeedsItsParts(t *testing.T) {
+	t.Parallel()
+	if _, err := NewKeyRing(KeyDeps{}); err == nil {
+		t.Error("NewKeyRing took nothing for an answer")
+	}
+}
+
+func TestRSAKeysHave3072Bits(t *testing.T) {
+	t.Parallel()
+	for _, alg := range []string{RS256, PS256} {
+		private, err := generateKey(alg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := private.(*rsa.PrivateKey).N.BitLen(); got != 3072 {
+			t.Errorf("%s key: got %d bits, want 3072", alg, got)
+		}
+	}
+	if _, err := generateKey("HS256"); err == nil {
+		t.Error("generateKey made a key for HS256")
+	}
+}
+
+func TestFirstKeysAreMadeOnceByAnyNumberOfNodes(t *testing.T) {
+	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
+		wrap := newAEAD(t)
+		rings := make([]*KeyRing, 8)
+		for i := range rings {
+			rings[i] = newRing(t, []*database.DB{a, b}[i%2], wrap)
+		}
+		errs := make([]error, len(rings))
+		databasetest.Barrier(len(rings), func(i int) { errs[i] = rings[i].Ensure(t.Context()) })
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		for _, alg := range Algorithms() {
+			if diff := cmp.Diff(map[string]int{keyActive: 1}, states(t, rings[0], alg)); diff != "" {
+				t.Errorf("%s keys (-want +got):\n%s", alg, diff)
+			}
+			token := sign(t, rings[0], alg, TypIDToken)
+			for i, k := range rings {
+				if !verifies(t, k, token) {
+					t.Errorf("node %d does not verify %s of node 0", i, alg)
+				}
+			}
+		}
+		if got, want := events(t, a, audit.KeyCreated), len(Algorithms()); got != want {
+			t.Errorf("audit of new keys: got %d events, want %d", got, want)
+		}
+	})
+}
+
+func TestNewKeySignsOnlyAfterEveryCacheHasIt(t *testing.T) {
+	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
+		wrap := newAEAD(t)
+		one := ensured(t, a, wrap)
+		two := ensured(t, b, wrap)
+		old := activeKid(t, one, ES256)
+		next, err := one.Rotate(t.Context(), operator(), ES256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tend(t, two)
+		if len(published(t, two).Key(next.Kid)) != 1 {
+			t.Error("the new key is not published by the other node")
+		}
+		databasetest.Shift(t, a, 15*time.Minute+50*time.Second)
+		tend(t, one, two)
+		if got := activeKid(t, two, ES256); got != old {
+			t.Error("the new key signs before every cache can know it")
+		}
+		databasetest.Shift(t, a, 20*time.Second)
+		tend(t, one, two)
+		for _, k := range []*KeyRing{one, two} {
+			if got := activeKid(t, k, ES256); got != next.Kid {
+				t.Errorf("active key: got %s, want the new one", got)
+			}
+		}
+	})
+}
+
+func TestOldKeyStaysPublishedAndThenProvesHints(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		k := ensured(t, db, newAEAD(t))
+		old, token := activeKid(t, k, RS256), sign(t, k, RS256, TypIDToken)
+		rotate(t, k, db, RS256)
+		databasetest.Shift(t, db, 25*time.Minute)
+		tend(t, k)
+		if len(published(t, k).Key(old)) != 1 {
+			t.Error("the old key is gone from the JWKS before its last token and every cache have ended")
+		}
+		databasetest.Shift(t, db, time.Minute+10*time.Second)
+		tend(t, k)
+		if len(published(t, k).Key(old)) != 0 {
+			t.Error("the old key is still published")
+		}
+		if !verifies(t, k, token) {
+			t.Error("an old id_token_hint is no longer believed")
+		}
+		databasetest.Shift(t, db, 401*24*time.Hour)
+		tend(t, k)
+		if verifies(t, k, token) {
+			t.Error("a forgotten key still verifies")
+		}
+	})
+}
+
+// rotate takes alg through a whole rotation.
+func rotate(t testing.TB, k *KeyRing, db *database.DB, alg string) {
+	t.Helper()
+	next, err := k.Rotate(t.Context(), operator(), alg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	databasetest.Shift(t, db, 16*time.Minute+time.Second)
+	tend(t, k)
+	if got := activeKid(t, k, alg); got != next.Kid {
+		t.Fatalf("after the rotation %s is active, want %s", got, next.Kid)
+	}
+}
+
+func TestPrivateKeyIsErasedOnceItNoLongerSigns(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		k := ensured(t, db, newAEAD(t))
+		rotate(t, k, db, ES256)
+		rows, _, err := k.store.all(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rows {
+			if signs := r.State == keyActive || r.State == keyPending; signs != (len(r.Sealed) > 0) {
+				t.Errorf("%s key of %s: private part kept is %t", r.State, r.Alg, len(r.Sealed) > 0)
+			}
+		}
+	})
+}
+
+func TestConcurrentRotationsLeaveOneNewKey(t *testing.T) {
+	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
+		wrap := newAEAD(t)
+		rings := []*KeyRing{ensured(t, a, wrap), ensured(t, b, wrap)}
+		const n = 50
+		errs, kids := make([]error, n), make([]string, n)
+		databasetest.Barrier(n, func(i int) {
+			info, err := rings[i%2].Rotate(t.Context(), operator(), PS256)
+			kids[i], errs[i] = info.Kid, err
+		})
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		if slices.Sort(kids); len(slices.Compact(kids)) != 1 {
+			t.Error("the rotations name different keys")
+		}
+		want := map[string]int{keyActive: 1, keyPending: 1}
+		if diff := cmp.Diff(want, states(t, rings[0], PS256)); diff != "" {
+			t.Errorf("keys (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestConcurrentPromotionsHappenOnce(t *testing.T) {
+	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
+		wrap := newAEAD(t)
+		rings := []*KeyRing{ensured(t, a, wrap), ensured(t, b, wrap)}
+		if _, err := rings[0].Rotate(t.Context(), operator(), ES256); err != nil {
+			t.Fatal(err)
+		}
+		databasetest.Shift(t, a, 17*time.Minute)
+		errs := make([]error, 16)
+		databasetest.Barrier(len(errs), func(i int) { errs[i] = rings[i%2].Tend(t.Context()) })
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]int{keyActive: 1, keyRetiring: 1}
+		if diff := cmp.Diff(want, states(t, rings[0], ES256)); diff != "" {
+			t.Errorf("keys (-want +got):\n%s", diff)
+		}
+		if got := events(t, a, audit.KeyActivated); got != 1 {
+			t.Errorf("audit of activations: got %d, want 1", got)
+		}
+	})
+}
+
+func TestKeysAreRotatedAfter90Days(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		k := ensured(t, db, newAEAD(t))
+		databasetest.Shift(t, db, 89*24*time.Hour)
+		tend(t, k)
+		if got := states(t, k, ES256)[keyPending]; got != 0 {
+			t.Error("rotated before its time")
+		}
+		databasetest.Shift(t, db, 25*time.Hour)
+		tend(t, k)
+		tend(t, k)
+		for _, alg := range Algorithms() {
+			if got := states(t, k, alg)[keyPending]; got != 1 {
+				t.Errorf("%s: got %d pending keys after 90 days, want 1", alg, got)
+			}
+		}
+	})
+}
+
+func TestRevokedKeyIsGoneEverywhereAtOnce(t *testing.T) {
+	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
+		wrap := newAEAD(t)
+		one, two := ensured(t, a, wrap), ensured(t, b, wrap)
+		kid, token := activeKid(t, two, ES256), sign(t, two, ES256, TypIDToken)
+		if err := one.Revoke(t.Context(), operator(), kid); err != nil {
+			t.Fatal(err)
+		}
+		tend(t, two)
+		if verifies(t, one, token) || verifies(t, two, token) {
+			t.Error("a token of the revoked key still verifies")
+		}
+		if len(published(t, two).Key(kid)) != 0 {
+			t.Error("the revoked key is still published")
+		}
+		if got := activeKid(t, two, ES256); got == kid || got != activeKid(t, one, ES256) {
+			t.Error("no common successor signs")
+		}
+		if err := one.Revoke(t.Context(), operator(), kid); !errors.Is(err, ErrUnknownKey) {
+			t.Errorf("revoking twice: got %v, want ErrUnknownKey", err)
+		}
+		if err := one.Revoke(t.Context(), operator(), "no-such-key"); !errors.Is(err, ErrUnknownKey) {
+			t.Errorf("revoking nothing: got %v, want ErrUnknownKey", err)
+		}
+	})
+}
+
+func TestRevokedActiveKeyIsFollowedByThePendingOne(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		k := ensured(t, db, newAEAD(t))
+		next, err := k.Rotate(t.Context(), operator(), EdDSA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Revoke(t.Context(), operator(), activeKid(t, k, EdDSA)); err != nil {
+			t.Fatal(err)
+		}
+		if got := activeKid(t, k, EdDSA); got != next.Kid {
+			t.Errorf("active after the revocation: got %s, want the pending %s", got, next.Kid)
+		}
+	})
+}
+
+func TestConcurrentRevocationsLeaveOneActiveKey(t *testing.T) {
+	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
+		wrap := newAEAD(t)
+		rings := []*KeyRing{ensured(t, a, wrap), ensured(t, b, wrap)}
+		kid := activeKid(t, rings[0], ES256)
+		errs := make([]error, 12)
+		databasetest.Barrier(len(errs), func(i int) {
+			errs[i] = rings[i%2].Revoke(t.Context(), operator(), kid)
+			if errors.Is(errs[i], ErrUnknownKey) {
+				errs[i] = nil // another was faster
+			}
+		})
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]int{keyActive: 1, keyRevoked: 1}
+		if diff := cmp.Diff(want, states(t, rings[0], ES256)); diff != "" {
+			t.Errorf("keys (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestRewrapMovesEveryKeyToTheNewSeal(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		m := keyset.NewManager()
+		first := addKey(t, m)
+		k := ensured(t, db, primary(t, m, first))
+		token := sign(t, k, ES256, TypIDToken)
+
+		second := addKey(t, m)
+		moved := newRing(t, db, primary(t, m, second))
+		for _, want := range []int{len(Algorithms()), 0} { // and again: nothing is left to do
+			changed, total, err := moved.Rewrap(t.Context(), operator())
+			if err != nil || changed != want || total != len(Algorithms()) {
+				t.Fatalf("Rewrap: got %d of %d, %v; want %d of %d", changed, total, err, want, len(Algorithms()))
+			}
+		}
+		if err := m.Delete(first); err != nil {
+			t.Fatal(err)
+		}
+		alone := newRing(t, db, primary(t, m, second))
+		if err := alone.Load(t.Context()); err != nil {
+			t.Fatalf("load without the old seal: %v", err)
+		}
+		if !verifies(t, alone, token) || activeKid(t, alone, ES256) != activeKid(t, k, ES256) {
+			t.Error("the keys are not the same after Rewrap")
+		}
+	})
+}
+
+func addKey(t testing.TB, m *keyset.Manager) uint32 {
+	t.Helper()
+	id, err := m.Add(aead.AES256GCMKeyTemplate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func primary(t testing.TB, m *keyset.Manager, id uint32) tink.AEAD {
+	t.Helper()
+	if err := m.SetPrimary(id); err != nil {
+		t.Fatal(err)
+	}
+	h, err := m.Handle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := aead.New(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestSealedKeyCannotBeMovedToAnotherRow(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		wrap := newAEAD(t)
+		ensured(t, db, wrap)
+		err := db.Write(t.Context()).Exec(`UPDATE signing_keys SET sealed =
+			(SELECT s.sealed FROM signing_keys s WHERE s.alg = 'PS256') WHERE alg = 'RS256'`).Error
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := newRing(t, db, wrap).Load(t.Context()); err == nil {
+			t.Error("a sealed key was accepted in another row")
+		}
+	})
+}
+
+func TestKeysOfAnotherSecretsFolderAreRefused(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		ensured(t, db, newAEAD(t))
+		if err := newRing(t, db, newAEAD(t)).Load(t.Context()); err == nil {
+			t.Error("keys were loaded that this node cannot unseal")
+		}
+	})
+}
+
+func TestSigningAsksTheDatabaseNothing(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		k := ensured(t, db, newAEAD(t))
+		c := databasetest.Count(t, db)
+		for range 20 {
+			verifies(t, k, sign(t, k, ES256, TypIDToken))
+		}
+		if got := c.Statements(); len(got) > 1 { // one poll, should this take two seconds
+			t.Errorf("signing and verifying made statements: %q", got)
+		}
+	})
+}
+
+func TestNodeWithoutDatabaseStopsTrustingItsKeys(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		k := ensured(t, db, newAEAD(t))
+		token := sign(t, k, ES256, TypIDToken)
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		age(k, 20*time.Second)
+		if !verifies(t, k, token) {
+			t.Error("a short absence of the database stops everything")
+		}
+		age(k, time.Minute)
+		if _, err := k.Sign(t.Context(), ES256, TypIDToken, struct{}{}); !errors.Is(err, ErrKeysStale) {
+			t.Errorf("signing with keys that may be revoked: got %v, want ErrKeysStale", err)
+		} else if !database.IsUnavailable(err) {
+			t.Errorf("%v does not count as an unavailable database", err)
+		}
+		if _, _, err := k.Verify(t.Context(), token, TypIDToken); !errors.Is(err, ErrKeysStale) {
+			t.Errorf("verifying with keys that may be revoked: got %v, want ErrKeysStale", err)
+		}
+	})
+}
+
+// age makes what the ring knows older.
+func age(k *KeyRing, d time.Duration) {
+	s := *k.snap.Load()
+	s.asked = s.asked.Add(-d)
+	k.snap.Store(&s)
+	k.tried = k.tried.Add(-d)
+}

@@ -1,0 +1,147 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// What a token of ours is, in its typ header. No consumer takes one for
+// another. A signed userinfo answer carries none: libraries of clients refuse
+// names they do not know, and without one it cannot pass for an ID token.
+const (
+	TypAccessToken = "at+jwt"
+	TypIDToken     = "JWT"
+	typUserinfo    = ""
+	typLogout      = "end-session+jwt" // our own, from one page of sign-out to the next
+)
+
+// ErrBadToken is returned for all that is not a token signed by us.
+var ErrBadToken = errors.New("not a token of this issuer")
+
+// maxToken bounds what is looked at: ours are about one KiB.
+const maxToken = 16 << 10
+
+// maxDepth bounds the nesting of claims; ours stay far below.
+const maxDepth = 16
+
+// Header is all that the header of a token of ours may say. Where a key comes
+// from (jku, x5u, jwk), compression and the like are not among it.
+type Header struct {
+	Alg string `json:"alg"`
+	Kid string `json:"kid"`
+	Typ string `json:"typ,omitempty"`
+}
+
+// Sign signs claims with the active key of alg.
+func (k *KeyRing) Sign(ctx context.Context, alg, typ string, claims any) (string, error) {
+	kid, private, err := k.Active(ctx, alg)
+	if err != nil {
+		return "", fmt.Errorf("sign token: %w", err)
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("sign token: %w", err)
+	}
+	opts := &jose.SignerOptions{}
+	if typ != "" {
+		opts = opts.WithType(jose.ContentType(typ))
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{
+		Algorithm: jose.SignatureAlgorithm(alg),
+		Key:       jose.JSONWebKey{Key: private, KeyID: kid},
+	}, opts)
+	if err != nil {
+		return "", fmt.Errorf("sign token: %w", err)
+	}
+	jws, err := signer.Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("sign token: %w", err)
+	}
+	return jws.CompactSerialize()
+}
+
+// Verify checks that token is of typ and was signed by a key of ours that has
+// not been revoked, and returns its claims. The key named by kid decides the
+// algorithm, not the token. Times, issuer and audience are the caller's.
+// ErrBadToken says no; any other error says that it cannot be known now.
+func (k *KeyRing) Verify(ctx context.Context, token, typ string) ([]byte, Header, error) {
+	h, err := readHeader(token)
+	if err != nil || h.Typ != typ {
+		return nil, Header{}, ErrBadToken
+	}
+	key, err := k.verifier(ctx, h.Kid)
+	if err != nil {
+		return nil, Header{}, err
+	}
+	if key == nil || key.alg != h.Alg {
+		return nil, Header{}, ErrBadToken
+	}
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(key.alg)})
+	if err != nil {
+		return nil, Header{}, ErrBadToken
+	}
+	claims, err := jws.Verify(key.public.Key)
+	if err != nil || !shallow(claims) {
+		return nil, Header{}, ErrBadToken
+	}
+	return claims, h, nil
+}
+
+// verifier is the key of that kid; nil if there is none. A kid never seen may
+// be one that another node has just made.
+func (k *KeyRing) verifier(ctx context.Context, kid string) (*key, error) {
+	s, err := k.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if key, ok := s.byKid[kid]; ok {
+		return key, nil
+	}
+	if err := k.reload(ctx); err != nil {
+		return nil, err
+	}
+	return k.snap.Load().byKid[kid], nil
+}
+
+// readHeader reads the header strictly, before anything else is parsed.
+func readHeader(token string) (h Header, err error) {
+	if len(token) > maxToken || strings.Count(token, ".") != 2 {
+		return h, ErrBadToken
+	}
+	head, _, _ := strings.Cut(token, ".")
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(head)
+	if err != nil || len(raw) > 512 || !shallow(raw) {
+		return h, ErrBadToken
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&h); err != nil || d.More() {
+		return Header{}, ErrBadToken
+	}
+	return h, nil
+}
+
+// shallow reports whether JSON nests no deeper than maxDepth.
+func shallow(raw []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	for depth := 0; depth <= maxDepth; {
+		t, err := d.Token()
+		if err != nil {
+			return true // its end, or no JSON at all: the parser will say
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+	}
+	return false
+}

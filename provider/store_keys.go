@@ -1,0 +1,115 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ente.example/idp/database"
+	"gorm.io/gorm/clause"
+)
+
+// keyRow is one row of signing_keys, in every state but the forgotten ones.
+type keyRow struct {
+	Kid            string
+	Alg            string
+	State          string
+	PublicJWK      string `gorm:"column:public_jwk"`
+	Sealed         []byte // the private key; NULL once it no longer signs
+	CreatedAt      database.Time
+	ActivatesAt    database.Time // of a pending key: not before
+	ActivatedAt    database.Time
+	PublishedUntil database.Time // of a retiring key: then retired
+	ExpiresAt      database.Time // of a retired or revoked key: then forgotten
+	Now            database.Time // the database's clock at the read
+}
+
+// keyStore is the only writer of signing_keys. Every change is one conditional
+// statement, so any number of nodes may try the same one.
+type keyStore struct{ db *database.DB }
+
+// all reads every key and the database's clock in one statement.
+func (s *keyStore) all(ctx context.Context) ([]keyRow, time.Time, error) {
+	var rows []keyRow
+	err := s.db.Read(ctx).Raw(`SELECT kid, alg, state, public_jwk, sealed, created_at, activates_at,
+		activated_at, published_until, expires_at, ? AS now
+		FROM signing_keys ORDER BY alg, created_at, kid`, s.db.NowExpr()).Scan(&rows).Error
+	if err != nil || len(rows) == 0 {
+		return nil, time.Time{}, err
+	}
+	return rows, rows[0].Now.Time, nil
+}
+
+// add inserts a key unless its algorithm has one in that state already.
+func (s *keyStore) add(ctx context.Context, r keyRow, usable time.Duration) (bool, error) {
+	var activated any
+	if r.State == keyActive {
+		activated = s.db.NowExpr()
+	}
+	res := s.db.Write(ctx).Exec(`INSERT INTO signing_keys
+		(kid, alg, state, public_jwk, sealed, created_at, activates_at, activated_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		r.Kid, r.Alg, r.State, r.PublicJWK, r.Sealed, s.db.NowExpr(), s.db.NowPlus(usable), activated)
+	return res.RowsAffected == 1, res.Error
+}
+
+// retire ends the signing of alg's active key if a successor is due. Its
+// private part is erased at once; nodes that have not heard yet hold it in
+// memory for some seconds more.
+func (s *keyStore) retire(ctx context.Context, alg string, published time.Duration) (bool, error) {
+	res := s.db.Write(ctx).Exec(`UPDATE signing_keys SET state = 'retiring', sealed = NULL, published_until = ?
+		WHERE alg = ? AND state = 'active' AND EXISTS (
+			SELECT 1 FROM signing_keys p WHERE p.alg = ? AND p.state = 'pending' AND p.activates_at <= ?)`,
+		s.db.NowPlus(published), alg, alg, s.db.NowExpr())
+	return res.RowsAffected == 1, res.Error
+}
+
+// promote makes alg's pending key the active one; early promotes it though it
+// is not due (its predecessor is revoked). It says which key that was.
+func (s *keyStore) promote(ctx context.Context, alg string, early bool) (kid string, err error) {
+	q := s.db.Write(ctx)
+	due := clause.Expr{SQL: "activates_at <= ?", Vars: []any{s.db.NowExpr()}}
+	if early {
+		due = clause.Expr{SQL: "1 = 1"}
+	}
+	err = q.Raw(`UPDATE signing_keys SET state = 'active', activated_at = ?
+		WHERE alg = ? AND state = 'pending' AND ?
+		AND NOT EXISTS (SELECT 1 FROM signing_keys a WHERE a.alg = ? AND a.state = 'active')
+		RETURNING kid`, s.db.NowExpr(), alg, due, alg).Scan(&kid).Error
+	return kid, err
+}
+
+// settle retires what need no longer be published and forgets what no
+// signature can need.
+func (s *keyStore) settle(ctx context.Context, remember time.Duration) error {
+	err := s.db.Write(ctx).Exec(`UPDATE signing_keys SET state = 'retired', expires_at = ?
+		WHERE state = 'retiring' AND published_until <= ?`, s.db.NowPlus(remember), s.db.NowExpr()).Error
+	if err != nil {
+		return err
+	}
+	return s.db.Write(ctx).Exec(`DELETE FROM signing_keys WHERE expires_at <= ?`, s.db.NowExpr()).Error
+}
+
+// revoke ends a key whatever it was, and says what it was.
+func (s *keyStore) revoke(ctx context.Context, kid string, remember time.Duration) (was keyRow, err error) {
+	for range 10 { // the state may change between the two statements
+		was = keyRow{}
+		err = s.db.Write(ctx).Raw(`SELECT kid, alg, state FROM signing_keys WHERE kid = ?`, kid).Scan(&was).Error
+		if err != nil || was.Kid == "" || was.State == keyRevoked {
+			return was, err
+		}
+		res := s.db.Write(ctx).Exec(`UPDATE signing_keys SET state = 'revoked', sealed = NULL, expires_at = ?
+			WHERE kid = ? AND state = ?`, s.db.NowPlus(remember), kid, was.State)
+		if res.Error != nil || res.RowsAffected == 1 {
+			return was, res.Error
+		}
+	}
+	return was, fmt.Errorf("key %s keeps changing", kid)
+}
+
+// reseal replaces a sealed private key by the same key under another seal,
+// unless it changed meanwhile.
+func (s *keyStore) reseal(ctx context.Context, kid string, old, sealed []byte) (bool, error) {
+	res := s.db.Write(ctx).Exec(`UPDATE signing_keys SET sealed = ? WHERE kid = ? AND sealed = ?`, sealed, kid, old)
+	return res.RowsAffected == 1, res.Error
+}
