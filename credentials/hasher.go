@@ -1,0 +1,140 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+
+	"ente.example/idp/database"
+)
+
+// Cost is what one Argon2id hash takes.
+type Cost struct {
+	Memory  uint32 `json:"memory"` // KiB
+	Passes  uint32 `json:"passes"`
+	Threads uint8  `json:"threads"`
+}
+
+// FloorCost is the least that a public installation may use, and the default
+// (security §4).
+func FloorCost() Cost { return Cost{Memory: 47104, Passes: 1, Threads: 1} }
+
+func (c Cost) valid() bool {
+	return c.Passes > 0 && c.Threads > 0 && c.Memory >= 8*uint32(c.Threads)
+}
+
+// Weaker reports whether c asks less of a guesser than o.
+func (c Cost) Weaker(o Cost) bool {
+	return uint64(c.Memory)*uint64(c.Passes) < uint64(o.Memory)*uint64(o.Passes)
+}
+
+// HasherDeps are what a Hasher is made of.
+type HasherDeps struct {
+	DB *database.DB
+	// Cost, when it is not zero, becomes the installation's cost. Zero keeps
+	// what the installation has, at first FloorCost.
+	Cost Cost
+	// Workers hashes run at once, as many as there are processors when zero;
+	// Queue more may wait, 32 for each worker when zero.
+	Workers, Queue int
+}
+
+// Hasher runs Argon2id, so many at a time: each takes tens of megabytes and a
+// whole processor. The cost is one for the whole installation and lives in the
+// database, so that a person known and one unknown cost the same on every node.
+type Hasher struct {
+	db      *database.DB
+	wanted  Cost
+	slots   chan struct{}
+	limit   int64 // of those inside, running or waiting
+	inside  atomic.Int64
+	waiting atomic.Int64
+	last    atomic.Int64 // duration of the latest hash
+
+	mu     sync.Mutex
+	cost   Cost
+	readAt time.Time
+}
+
+// NewHasher makes a Hasher.
+func NewHasher(d HasherDeps) (*Hasher, error) {
+	if d.DB == nil {
+		return nil, errors.New("credentials: the hasher needs DB")
+	}
+	if d.Cost != (Cost{}) && !d.Cost.valid() {
+		return nil, errors.New("credentials: this is no cost of Argon2id")
+	}
+	if d.Workers <= 0 {
+		d.Workers = runtime.NumCPU()
+	}
+	if d.Queue <= 0 {
+		d.Queue = 32 * d.Workers
+	}
+	return &Hasher{db: d.DB, wanted: d.Cost, slots: make(chan struct{}, d.Workers), limit: int64(d.Workers + d.Queue)}, nil
+}
+
+// Waiting is how many verifications wait for a processor, for the metrics.
+func (h *Hasher) Waiting() int { return int(h.waiting.Load()) }
+
+// place is the right to hash. Taking it first means that nobody's try is
+// counted and then turned away because the node is busy.
+type place struct {
+	h    *Hasher
+	once sync.Once
+}
+
+func (h *Hasher) enter() (*place, error) {
+	if n := h.inside.Add(1); n > h.limit {
+		h.inside.Add(-1)
+		rounds := h.limit/int64(cap(h.slots)) + 1
+		return nil, &BusyError{RetryAfter: max(time.Second, time.Duration(rounds*h.last.Load()).Round(time.Second))}
+	}
+	return &place{h: h}, nil
+}
+
+func (p *place) leave() { p.once.Do(func() { p.h.inside.Add(-1) }) }
+
+var errHashInTransaction = errors.New("a PIN is not hashed inside a transaction")
+
+func (p *place) argon2(ctx context.Context, cost Cost, secret, salt []byte) ([]byte, error) {
+	if database.Inside(ctx) {
+		return nil, errHashInTransaction
+	}
+	p.h.waiting.Add(1)
+	select {
+	case p.h.slots <- struct{}{}:
+		p.h.waiting.Add(-1)
+	case <-ctx.Done():
+		p.h.waiting.Add(-1)
+		return nil, fmt.Errorf("wait for a processor: %w", ctx.Err())
+	}
+	defer func() { <-p.h.slots }()
+	start := time.Now()
+	sum := argon2.IDKey(secret, salt, cost.Passes, cost.Memory, cost.Threads, hashLength)
+	p.h.last.Store(int64(time.Since(start)))
+	return sum, nil
+}
+
+// fresh is how long a node may go on with a cost that another has changed.
+const fresh = 30 * time.Second
+
+// Cost is the installation's cost.
+func (h *Hasher) Cost(ctx context.Context) (Cost, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.readAt.IsZero() && time.Since(h.readAt) < fresh {
+		return h.cost, nil
+	}
+	cost, err := h.read(ctx)
+	if err != nil {
+		return Cost{}, fmt.Errorf("read the cost of a hash: %w", err)
+	}
+	h.cost, h.readAt = cost, time.Now()
+	return cost, nil
+}

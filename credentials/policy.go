@@ -1,0 +1,83 @@
+package credentials
+
+import (
+	"time"
+
+	"ente.example/idp/citizens"
+)
+
+// Policy holds the figures of pin-rules §0.2 that concern a PIN.
+type Policy struct {
+	// Alphabet is what generated PINs are made of; input takes both.
+	Alphabet Alphabet
+	// ChangeMonths and ChangeMonthsIntermediary are the calendar months after
+	// which a PIN must be changed (R27).
+	ChangeMonths             int
+	ChangeMonthsIntermediary int
+	// ValidityItaly and ValidityAbroad are how long a first PIN may wait for
+	// its first use, from the hand-over of both halves.
+	ValidityItaly  time.Duration
+	ValidityAbroad time.Duration
+	// Patience is how long a PIN may be on its way before it is given up.
+	Patience time.Duration
+	// CandidateLife is how long a new PIN is shown, Regenerations how often
+	// another may be asked for, Slips how often it may be copied wrongly.
+	CandidateLife time.Duration
+	Regenerations int
+	Slips         int
+	// Keep is how long the row of a dead PIN stays, without its hash.
+	Keep time.Duration
+}
+
+// DefaultPolicy is pin-rules §0.2.
+func DefaultPolicy() Policy {
+	const day = 24 * time.Hour
+	return Policy{
+		Alphabet: Digits, ChangeMonths: 6, ChangeMonthsIntermediary: 3,
+		ValidityItaly: 60 * day, ValidityAbroad: 120 * day, Patience: 7 * day,
+		CandidateLife: 10 * time.Minute, Regenerations: 3, Slips: 5, Keep: 731 * day,
+	}
+}
+
+func (p Policy) valid() bool {
+	return p.Alphabet.valid() && p.ChangeMonths > 0 && p.ChangeMonthsIntermediary > 0 && p.ValidityItaly > 0 && p.ValidityAbroad > 0 &&
+		p.Patience > 0 && p.CandidateLife > 0 && p.Regenerations >= 0 && p.Slips > 0 && p.Keep > 0
+}
+
+// due is when a PIN changed at that time must be changed again: so many
+// calendar months later, by the calendar of Italy, and never beyond the end of
+// the month arrived at. It follows from the category as it is today, so that a
+// person who becomes an intermediary is due sooner at once.
+func (p Policy) due(changed time.Time, category citizens.Category, italy *time.Location) time.Time {
+	months := p.ChangeMonths
+	if category == citizens.Intermediary {
+		months = min(months, p.ChangeMonthsIntermediary)
+	}
+	day := citizens.DateOf(changed).AddMonths(months)
+	t := changed.In(italy)
+	return time.Date(day.Year, day.Month, day.Day, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), italy).UTC()
+}
+
+// validity is how long a first PIN waits for its owner, who may live where the
+// post takes longer.
+func (p Policy) validity(home citizens.Address) time.Duration {
+	if home.Country == "IT" || home.Country == "" {
+		return p.ValidityItaly
+	}
+	return p.ValidityAbroad
+}
+
+// state is the state of a row as it is told outside.
+func (p Policy) state(c credential, who citizens.Citizen, italy *time.Location, now time.Time) State {
+	switch {
+	case c.final():
+		return c.State
+	case !c.SuspendedAt.IsZero():
+		return Suspended
+	case c.State == Issued && !c.DueAt.After(now):
+		return ExpiredUnused // before the sweep gets to it
+	case c.State == Active && !p.due(c.ChangedAt.Time, who.Category, italy).After(now):
+		return ChangeDue
+	}
+	return c.State
+}

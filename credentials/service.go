@@ -1,0 +1,124 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tink-crypto/tink-go/v2/prf"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"ente.example/idp/audit"
+	"ente.example/idp/citizens"
+	"ente.example/idp/database"
+	"ente.example/idp/delivery"
+	"ente.example/idp/throttle"
+)
+
+// Deps are what a Service is made of. All are needed but Observe and Logger.
+type Deps struct {
+	DB          *database.DB
+	Citizens    *citizens.Registry
+	Throttle    *throttle.Guard
+	Outbox      *delivery.Outbox
+	Audit       *audit.Log
+	Pepper      *prf.Set  // first layer of a PIN's hash
+	Wrap        tink.AEAD // last layer
+	Candidates  tink.AEAD // seals a new PIN while it is shown
+	Hasher      *Hasher
+	Policy      Policy
+	Eligibility citizens.Eligibility // zero is citizens.Current
+	// Ended runs in the transaction that ends or suspends somebody's PIN: what
+	// was built on it, sessions and grants, must end too.
+	Ended func(ctx context.Context, id citizens.ID, why Reason) error
+	// Observe counts tries ("right", "wrong", "waiting") and new waits.
+	Observe func(result string, locked bool)
+	Logger  *slog.Logger
+}
+
+// Service is the life of PINs. It is safe for concurrent use.
+type Service struct {
+	Deps
+	store store
+	vault vault
+	italy *time.Location
+}
+
+// New makes a Service.
+func New(d Deps) (*Service, error) {
+	if d.DB == nil || d.Citizens == nil || d.Throttle == nil || d.Outbox == nil || d.Audit == nil || d.Pepper == nil ||
+		d.Wrap == nil || d.Candidates == nil || d.Hasher == nil || d.Ended == nil {
+		return nil, errors.New("credentials: DB, Citizens, Throttle, Outbox, Audit, Pepper, Wrap, Candidates, Hasher and Ended are needed")
+	}
+	if !d.Policy.valid() {
+		return nil, errors.New("credentials: the policy's figures must be positive, and the alphabet digits or hex")
+	}
+	if d.Eligibility == "" {
+		d.Eligibility = citizens.Current
+	}
+	if d.Observe == nil {
+		d.Observe = func(string, bool) {}
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	italy, err := time.LoadLocation("Europe/Rome")
+	if err != nil {
+		return nil, fmt.Errorf("credentials: %w", err)
+	}
+	return &Service{
+		Deps: d, italy: italy, store: store{db: d.DB, keep: d.Policy.Keep},
+		vault: vault{pepper: d.Pepper, wrap: d.Wrap, hasher: d.Hasher},
+	}, nil
+}
+
+// Kind is the kind of the PIN with which a person can sign in now.
+func (s *Service) Kind(ctx context.Context, id citizens.ID) (Kind, bool, error) {
+	c, found, err := s.store.live(ctx, id)
+	if err != nil {
+		return "", false, fmt.Errorf("read the kind of a PIN: %w", err)
+	}
+	if !found || !c.SuspendedAt.IsZero() {
+		return "", false, nil
+	}
+	return c.Kind, true, nil
+}
+
+// Status tells staff about the PIN that can sign in, else about the newest.
+func (s *Service) Status(ctx context.Context, fc citizens.FiscalCode) (Status, error) {
+	who, err := s.Citizens.ByFiscalCode(ctx, fc)
+	if err != nil {
+		return Status{}, fmt.Errorf("read the state of a PIN: %w", err)
+	}
+	c, found, err := s.store.shown(ctx, who.ID)
+	if err != nil {
+		return Status{}, fmt.Errorf("read the state of a PIN: %w", err)
+	}
+	until, waits, err := s.Throttle.Until(ctx, []byte(who.ID))
+	if err != nil {
+		return Status{}, fmt.Errorf("read the state of a PIN: %w", err)
+	}
+	st := Status{State: None}
+	if found {
+		st = s.status(c, who)
+	}
+	if waits {
+		st.WaitingUntil = &until
+	}
+	return st, nil
+}
+
+func (s *Service) status(c credential, who citizens.Citizen) Status {
+	st := Status{State: s.Policy.state(c, who, s.italy, c.Now.Time), Kind: c.Kind, ChangedAt: c.ChangedAt.Ptr(), DueAt: c.DueAt.Ptr()}
+	if c.State == Active {
+		due := s.Policy.due(c.ChangedAt.Time, who.Category, s.italy)
+		st.DueAt = &due
+	}
+	live := st.State == Issued || st.State == Active || st.State == ChangeDue
+	if _, excluded := s.Eligibility.Excludes(who, c.IssuedAt.Ptr(), c.Now.Time); excluded && live {
+		st.State = Dismissed
+	}
+	return st
+}

@@ -1,0 +1,106 @@
+package credentials
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"ente.example/idp/audit"
+)
+
+// sweeping is how often Run sweeps.
+const sweeping = 30 * time.Second
+
+// Run sweeps until ctx ends. Any number of nodes may run it.
+func (s *Service) Run(ctx context.Context) error {
+	tick := time.NewTicker(sweeping)
+	defer tick.Stop()
+	for {
+		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.Logger.ErrorContext(ctx, "sweep PINs", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Sweep does what time brings: first PINs that nobody used run out, PINs that
+// do not get anywhere are given up, tries at strangers become audit events,
+// and what nobody needs any more leaves. Every step is a conditional statement
+// in small batches; two nodes at once share the work.
+func (s *Service) Sweep(ctx context.Context) error {
+	for _, step := range []func(context.Context) (more bool, err error){
+		s.sweepUnused, s.sweepUndelivered, s.sweepStrangers, s.sweepRows,
+	} {
+		for more := true; more; {
+			var err error
+			if more, err = step(ctx); err != nil {
+				return wrap("sweep PINs", err)
+			}
+		}
+	}
+	_, err := s.Throttle.Sweep(ctx)
+	return wrap("sweep PINs", err)
+}
+
+// sweepUnused expires first PINs after 60 or 120 days.
+func (s *Service) sweepUnused(ctx context.Context) (more bool, err error) {
+	err = s.DB.InTx(ctx, func(ctx context.Context) error {
+		list, err := s.store.expire(ctx, "never used")
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		more = len(list) == batch
+		events := make([]audit.Event, 0, len(list))
+		for _, c := range list {
+			events = append(events, event(audit.PINExpired, system, c, "never used"))
+		}
+		return s.Audit.Record(ctx, events...)
+	})
+	return more, err
+}
+
+// sweepUndelivered gives up on PINs whose halves got lost without a word.
+func (s *Service) sweepUndelivered(ctx context.Context) (more bool, err error) {
+	list, err := s.store.overdue(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, id := range list {
+		err := s.DB.InTx(ctx, func(ctx context.Context) error { return s.giveUp(ctx, id, "on its way for too long") })
+		if err != nil {
+			return false, err
+		}
+	}
+	return len(list) == batch, nil
+}
+
+// sweepStrangers turns the count of each past minute into one audit event.
+func (s *Service) sweepStrangers(ctx context.Context) (more bool, err error) {
+	err = s.DB.InTx(ctx, func(ctx context.Context) error {
+		list, err := s.store.takeMinutes(ctx)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		more = len(list) == batch
+		events := make([]audit.Event, 0, len(list))
+		for _, m := range list {
+			events = append(events, audit.Event{Type: audit.SignInUnknown, Outcome: audit.Refused, Actor: audit.Actor{Kind: audit.Anonymous},
+				Details: map[string]string{"minute": m.Minute.Format(time.RFC3339), "count": strconv.Itoa(m.Tries), "waits": strconv.Itoa(m.Waits)}})
+		}
+		return s.Audit.Record(ctx, events...)
+	})
+	return more, err
+}
+
+func (s *Service) sweepRows(ctx context.Context) (more bool, err error) {
+	n, err := s.store.purgeChanges(ctx)
+	if err != nil {
+		return false, err
+	}
+	m, err := s.store.purge(ctx)
+	return n == batch || m == batch, err
+}

@@ -1,0 +1,224 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"ente.example/idp/audit"
+	"ente.example/idp/citizens"
+	"ente.example/idp/throttle"
+)
+
+// finish is how long a try may take once it has been counted, also when its
+// browser has gone away: whoever cancels must neither look at PINs without a
+// record nor get his try back.
+const finish = 30 * time.Second
+
+// verdict is what became of a try, as the audit calls it.
+type verdict string
+
+const (
+	right      verdict = ""
+	wrong      verdict = "wrong"
+	waiting    verdict = "waiting"
+	noPIN      verdict = "no PIN"
+	suspended  verdict = "suspended"
+	ineligible verdict = "not eligible"
+	expired    verdict = "expired"
+	overtaken  verdict = "changed meanwhile"
+	forged     verdict = "hash of another row"
+)
+
+// try is one attempt at a person's PIN and what is known about it.
+type try struct {
+	by      audit.Actor
+	who     citizens.Citizen
+	known   bool
+	pin     credential
+	has     bool // who has a PIN that could sign in
+	guess   throttle.Guess
+	verdict verdict
+	renewed secret
+	must    ChangeReason
+}
+
+// Verify reports whose PIN this is. A wrong PIN, an unknown codice fiscale, a
+// person who has no PIN, one who has to wait and one who is suspended are
+// indistinguishable to the caller, in the answer and in the time it takes: each
+// costs the same statements and one hash.
+//
+// It returns ErrRefused, *WaitingError or *BusyError for what is expected.
+func (s *Service) Verify(ctx context.Context, by audit.Actor, fc citizens.FiscalCode, pin PIN) (Verified, error) {
+	if pin.IsZero() {
+		return Verified{}, ErrMalformed
+	}
+	p, err := s.Hasher.enter()
+	if err != nil {
+		return Verified{}, err
+	}
+	defer p.leave()
+	t, err := s.look(ctx, by, fc)
+	if err == nil {
+		err = s.reserve(ctx, fc, &t)
+	}
+	if err != nil {
+		return Verified{}, fmt.Errorf("verify a PIN: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
+	defer cancel()
+	if err := s.judge(ctx, p, &t, pin); err != nil {
+		return Verified{}, fmt.Errorf("verify a PIN: %w", err)
+	}
+	if err := s.DB.InTx(ctx, func(ctx context.Context) error { return s.record(ctx, &t) }); err != nil {
+		return Verified{}, fmt.Errorf("record a try: %w", err)
+	}
+	return s.answer(t)
+}
+
+func (s *Service) look(ctx context.Context, by audit.Actor, fc citizens.FiscalCode) (t try, err error) {
+	t.by = by
+	t.who, err = s.Citizens.ByFiscalCode(ctx, fc)
+	if t.known = err == nil; !t.known {
+		if !errors.Is(err, citizens.ErrUnknown) {
+			return t, err
+		}
+		t.who = citizens.Citizen{ID: nobody}
+	}
+	t.pin, t.has, err = s.store.live(ctx, t.who.ID)
+	return t, err
+}
+
+// reserve counts the try before anybody looks at it (security §5.3).
+func (s *Service) reserve(ctx context.Context, fc citizens.FiscalCode, t *try) (err error) {
+	if t.known {
+		t.guess, err = s.Throttle.Reserve(ctx, []byte(t.who.ID))
+	} else {
+		t.guess, err = s.Throttle.ReserveShadow(ctx, s.Citizens.FiscalCodeKey(fc))
+	}
+	return err
+}
+
+// judge hashes once, whatever there is to compare with, and with no
+// transaction open.
+func (s *Service) judge(ctx context.Context, p *place, t *try, pin PIN) error {
+	if t.guess.Refused() || !t.has {
+		if t.verdict = noPIN; t.guess.Refused() {
+			t.verdict = waiting // R31a: refused unseen
+		}
+		return s.vault.burn(ctx, p, pin)
+	}
+	ok, err := s.vault.matches(ctx, p, t.pin.label(), t.pin.Secret, pin)
+	switch {
+	case errors.Is(err, errForged):
+		s.Logger.ErrorContext(ctx, "somebody has written into the database", "credential", t.pin.ID, "error", err)
+		t.verdict = forged
+	case err != nil:
+		return err
+	case !ok:
+		t.verdict = wrong
+	default:
+		if t.verdict = s.admits(t); t.verdict == right {
+			return s.renew(ctx, p, t, pin)
+		}
+	}
+	return nil
+}
+
+// admits asks whether a right PIN opens anything.
+func (s *Service) admits(t *try) verdict {
+	now := t.pin.Now.Time
+	if !t.pin.SuspendedAt.IsZero() {
+		return suspended
+	}
+	if _, excluded := s.Eligibility.Excludes(t.who, t.pin.IssuedAt.Ptr(), now); excluded {
+		return ineligible
+	}
+	switch s.Policy.state(t.pin, t.who, s.italy, now) {
+	case ExpiredUnused:
+		return expired
+	case Issued:
+		t.must = FirstAccess
+	case ChangeDue:
+		t.must = TooOld
+	}
+	return right
+}
+
+// renew brings a secret to the installation's cost and the newest pepper,
+// which only the moment of a right PIN allows.
+func (s *Service) renew(ctx context.Context, p *place, t *try, pin PIN) error {
+	t.renewed = t.pin.Secret
+	stale, err := s.vault.stale(ctx, t.pin.Secret)
+	if err != nil || !stale {
+		return err
+	}
+	t.renewed, err = s.vault.keep(ctx, p, t.pin.label(), pin)
+	return err
+}
+
+// record writes what became of a try, in one transaction: for a stranger into
+// the count of the minute, for everybody else into the audit.
+func (s *Service) record(ctx context.Context, t *try) error {
+	if !t.known {
+		waits := 0
+		if t.verdict == waiting {
+			waits = 1
+		}
+		return s.store.stranger(ctx, t.guess.At, waits)
+	}
+	if t.verdict == right {
+		ok, err := s.store.access(ctx, t.pin, t.renewed, t.must == "")
+		if err != nil {
+			return err
+		}
+		if !ok {
+			t.verdict = overtaken
+		} else if err := s.Throttle.Forgive(ctx, []byte(t.who.ID)); err != nil {
+			return err
+		}
+	}
+	return s.Audit.Record(ctx, s.events(*t)...)
+}
+
+// events are the try, and the wait it has started.
+func (s *Service) events(t try) []audit.Event {
+	e := audit.Event{Type: audit.SignIn, Outcome: audit.Succeeded, Actor: t.by, Subject: t.who.ID, Reason: string(t.verdict),
+		Details: map[string]string{}}
+	if t.has {
+		e.Details["credential"] = string(t.pin.ID)
+	}
+	if t.verdict == right {
+		return []audit.Event{e}
+	}
+	e.Outcome = audit.Refused
+	e.Details["fails"] = strconv.Itoa(t.guess.Fails)
+	if t.guess.Until.IsZero() || t.verdict == waiting {
+		return []audit.Event{e}
+	}
+	return []audit.Event{e, {Type: audit.PINLocked, Outcome: audit.Succeeded, Actor: audit.Actor{Kind: audit.System}, Subject: t.who.ID,
+		Details: map[string]string{"fails": e.Details["fails"], "until": t.guess.Until.Format(time.RFC3339)}}}
+}
+
+// answer is the same for everybody who is not let in: a wait, where one runs
+// or has just begun (decision 10), else a plain refusal.
+func (s *Service) answer(t try) (Verified, error) {
+	switch {
+	case t.verdict == right:
+		s.Observe("right", false)
+		return Verified{
+			Citizen: t.who.ID, Credential: t.pin.ID, Kind: t.pin.Kind, MustChange: t.must != "", Reason: t.must,
+			PreviousAccess: t.pin.LastAccessAt.Ptr(),
+		}, nil
+	case t.verdict == waiting:
+		s.Observe("waiting", false)
+	default:
+		s.Observe("wrong", !t.guess.Until.IsZero())
+	}
+	if !t.guess.Until.IsZero() {
+		return Verified{}, &WaitingError{Until: t.guess.Until}
+	}
+	return Verified{}, ErrRefused
+}

@@ -1,0 +1,83 @@
+package throttle
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"gorm.io/gorm/clause"
+
+	"ente.example/idp/database"
+)
+
+// batch bounds how long one DELETE holds its locks.
+const batch = 1000
+
+type store struct{ db *database.DB }
+
+// reserve is the whole rule in one statement. It always writes the row and
+// always answers, so that a try during a wait costs the database the same as
+// any other; `refused` carries out what the statement decided, which RETURNING
+// could not tell from the new values alone. The clock is read once, into
+// tried_at: read anew for each column it could pass the deadline in between,
+// and a try would be looked at without being counted.
+func (s store) reserve(ctx context.Context, key []byte, p Policy, ttl time.Duration) (Guess, error) {
+	var expires any // NULL: a person's counter stays
+	if ttl > 0 {
+		expires = s.db.NowPlus(ttl)
+	}
+	row := s.db.Write(ctx).Raw(`
+INSERT INTO pin_throttle AS t (key, fails, next_at, refused, tried_at, expires_at)
+VALUES (@key, 1, CASE WHEN 1 >= @threshold THEN @until END, false, @now, @expires)
+ON CONFLICT (key) DO UPDATE SET
+  fails      = CASE WHEN t.next_at > excluded.tried_at THEN t.fails ELSE t.fails + 1 END,
+  next_at    = CASE WHEN t.next_at > excluded.tried_at THEN t.next_at WHEN t.fails + 1 >= @threshold THEN @until END,
+  refused    = COALESCE(t.next_at > excluded.tried_at, false),
+  tried_at   = excluded.tried_at,
+  expires_at = excluded.expires_at
+RETURNING fails, next_at, refused, tried_at`,
+		map[string]any{"key": key, "threshold": p.Threshold, "now": s.db.NowExpr(), "until": s.db.NowPlus(p.Wait), "expires": expires}).Row()
+	var g Guess
+	var next, at database.Time
+	if err := row.Scan(&g.Fails, &next, &g.refused, &at); err != nil {
+		return Guess{}, err
+	}
+	g.Until, g.At = next.Time, at.Time
+	return g, nil
+}
+
+func (s store) forgive(ctx context.Context, key []byte) error {
+	return s.db.Write(ctx).Exec(`UPDATE pin_throttle SET fails = 0, next_at = NULL, refused = false WHERE key = ?`, key).Error
+}
+
+func (s store) until(ctx context.Context, key []byte) (time.Time, error) {
+	var until database.Time
+	err := s.db.Read(ctx).Raw(`SELECT next_at FROM pin_throttle WHERE key = ? AND next_at > ?`, key, s.db.NowExpr()).
+		Row().Scan(&until)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	return until.Time, err
+}
+
+func (s store) deleteExpired(ctx context.Context) (int, error) {
+	return s.delete(ctx, clause.Expr{SQL: "SELECT key FROM pin_throttle WHERE expires_at <= ? LIMIT ?",
+		Vars: []any{s.db.NowExpr(), batch}})
+}
+
+func (s store) deleteOldest(ctx context.Context, n int) (int, error) {
+	return s.delete(ctx, clause.Expr{SQL: "SELECT key FROM pin_throttle WHERE expires_at IS NOT NULL ORDER BY expires_at LIMIT ?",
+		Vars: []any{n}})
+}
+
+func (s store) delete(ctx context.Context, keys clause.Expr) (int, error) {
+	r := s.db.Write(ctx).Exec(`DELETE FROM pin_throttle WHERE key IN (?)`, keys)
+	return int(r.RowsAffected), r.Error
+}
+
+func (s store) countShadows(ctx context.Context) (int, error) {
+	var n int
+	err := s.db.Read(ctx).Raw(`SELECT count(*) FROM pin_throttle WHERE expires_at IS NOT NULL`).Row().Scan(&n)
+	return n, err
+}
