@@ -1,0 +1,13 @@
+-- +goose Up
+
+-- What a citizen ticked to keep: for one client, the attributes agreed to so
+-- far, as a sorted JSON array of claim names. It stays until withdrawn.
+CREATE TABLE consents (
+    citizen_id uuid        NOT NULL,
+    client_id  text        NOT NULL,
+    claims     jsonb       NOT NULL,
+    offline    boolean     NOT NULL DEFAULT false,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    PRIMARY KEY (citizen_id, client_id)
+);
