@@ -1,0 +1,267 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"ente.example/idp/audit"
+	"ente.example/idp/consent"
+	"ente.example/idp/database"
+	"ente.example/idp/login"
+	"ente.example/idp/templates"
+	"ente.example/idp/web"
+)
+
+// authorize is GET /authorize. What can be answered at once is; anything else
+// becomes an interaction, which the citizen's pages and resume bring to its end.
+func (p *Provider) authorize(c echo.Context) error {
+	f, err := parseParameters(c.Request().URL.RawQuery)
+	if err != nil {
+		return untrusted(err)
+	}
+	return p.begin(c, f, func(r *authRequest) error { return p.proceed(c, r, nil) })
+}
+
+// keepAuthorize is POST /authorize. A service's form brings none of our cookies,
+// so that nothing can be decided here: the request is kept, and belongs to the
+// first browser that follows the redirect.
+func (p *Provider) keepAuthorize(c echo.Context) error {
+	f, err := readBody(c.Request())
+	if e, ok := errors.AsType[*protocolError](err); ok {
+		if e.Status == http.StatusBadRequest {
+			return untrusted(err)
+		}
+		return echo.NewHTTPError(e.Status).WithInternal(err)
+	}
+	if err != nil {
+		return err
+	}
+	return p.begin(c, f, func(r *authRequest) error { return p.keep(c, r, "") })
+}
+
+// begin checks a request that has just come in, and goes on with one that holds.
+func (p *Provider) begin(c echo.Context, f form, then func(*authRequest) error) error {
+	ctx := c.Request().Context()
+	r, err := p.trust(ctx, f)
+	if err != nil {
+		return err
+	}
+	if err := p.check(ctx, r); err != nil {
+		return p.refuse(c, r, err)
+	}
+	return then(r)
+}
+
+// resume is GET /authorize/{id}: where every page returns to.
+func (p *Provider) resume(c echo.Context) error {
+	i, err := p.interactions.Get(c.Request().Context(), web.Browser(c), c.Param("id"))
+	if err != nil {
+		return err
+	}
+	f, err := parseParameters(i.Params)
+	if err != nil {
+		return fmt.Errorf("read kept request: %w", err)
+	}
+	ctx := c.Request().Context()
+	r, err := p.trust(ctx, f)
+	if err != nil {
+		return err
+	}
+	if err := p.check(ctx, r); err != nil {
+		return p.end(c, r, i, err)
+	}
+	if c.QueryParam("cancel") != "" {
+		return p.end(c, r, i, badRequest(codeAccessDenied, "the citizen gave up"))
+	}
+	return p.proceed(c, r, &i)
+}
+
+// proceed asks next what comes next, and does it. A session that ends between
+// the look and the answer sends the question round once more.
+func (p *Provider) proceed(c echo.Context, r *authRequest, i *login.Interaction) error {
+	const rounds = 3
+	for range rounds {
+		s, err := p.standing(c, r, i)
+		if err != nil {
+			return unavailable(err)
+		}
+		err = p.do(c, r, i, s)
+		if !errors.Is(err, login.ErrNoSession) {
+			return err
+		}
+	}
+	return login.ErrNoSession
+}
+
+func (p *Provider) do(c echo.Context, r *authRequest, i *login.Interaction, s standing) error {
+	d := next(r.asked(), s)
+	switch {
+	case d.step == stepRefuse && i == nil:
+		return p.refuse(c, r, d.refusal)
+	case d.step == stepRefuse:
+		return p.end(c, r, *i, d.refusal)
+	case d.step == stepIssue:
+		return p.issue(c, r, i, s)
+	case i == nil:
+		return p.keep(c, r, web.Browser(c))
+	}
+	return c.Redirect(http.StatusSeeOther, stepURL(d.step, i.ID))
+}
+
+// stepURL is the page of a step.
+func stepURL(s step, id string) string {
+	switch s {
+	case stepConsent:
+		return "/consent/" + id
+	case stepChooseAccount:
+		return "/login/" + id + "/account"
+	case stepSignIn, stepIssue, stepRefuse:
+	}
+	return "/login/" + id
+}
+
+// keep makes an interaction of a request and sends the browser to it.
+func (p *Provider) keep(c echo.Context, r *authRequest, browser string) error {
+	i, err := p.interactions.Start(c.Request().Context(), browser, login.Request{
+		Client: r.client.ID, Params: r.form.Encode(), Wants: r.wants(),
+		Lang: r.form.Get("ui_locales"), LoginHint: r.form.Get("login_hint"),
+	})
+	if err != nil {
+		return unavailable(err)
+	}
+	return c.Redirect(http.StatusSeeOther, i.ResumeURL())
+}
+
+func (r *authRequest) asked() asked {
+	return asked{prompts: r.prompts, maxAge: r.maxAge, levels: r.claims.essentialACR(), subjects: r.subjects}
+}
+
+// standing finds out how far the citizen has come: two reads at most.
+func (p *Provider) standing(c echo.Context, r *authRequest, i *login.Interaction) (standing, error) {
+	s := standing{levels: p.levels}
+	session, err := login.CurrentSession(c, p.sessions)
+	if err != nil {
+		return standing{}, err
+	}
+	ctx := c.Request().Context()
+	if session == nil {
+		if r.prompted(promptNone) {
+			s.changing, err = p.interactions.OpenChange(ctx, web.Browser(c))
+		}
+		return s, err
+	}
+	s.session, s.subject = session, p.subject(r.client, session.Citizen)
+	if i != nil {
+		s.signedIn, s.other = i.Session == session.ID, i.Wants.ForceLogin
+		s.chosen = i.AccountChosen && i.ChosenSession == session.ID
+		if i.Consent != nil && i.Consent.Session == session.ID {
+			s.answer = i.Consent
+			return s, nil
+		}
+	}
+	s.needed, _, err = p.consents.State(ctx, session.Citizen, r.client, r.wants())
+	return s, err
+}
+
+// grant is what is about to be issued. What the citizen was asked bounds it.
+func (p *Provider) grant(r *authRequest, s standing) *grantRow {
+	g := &grantRow{
+		ID: newGrantID(), ClientID: r.client.ID, CitizenID: s.session.Citizen, Subject: s.subject,
+		SessionID: string(s.session.ID), Scopes: r.scopes, Resources: r.resources, RedirectURI: r.redirect,
+		UserinfoClaims: names(r.claims.userinfo, consent.Known), IDTokenClaims: names(r.claims.idToken, consent.Known),
+		Offline: r.wants().Offline, ACR: s.session.ACR, AMR: s.session.AMR, AuthTime: s.session.AuthTime,
+	}
+	if s.answer != nil {
+		g.Scopes = within(g.Scopes, s.answer.Scopes)
+		g.UserinfoClaims, g.IDTokenClaims = within(g.UserinfoClaims, s.answer.Claims), within(g.IDTokenClaims, s.answer.Claims)
+		g.Offline = overlap(g.Scopes, []string{scopeOffline})
+	}
+	return g
+}
+
+// issue hands out the code. fosite makes it first; then the session's activity,
+// the grant, the end of the interaction and the audit are one commit; then the
+// service is answered.
+func (p *Provider) issue(c echo.Context, r *authRequest, i *login.Interaction, s standing) error {
+	code, err := p.newCode(c.Request().Context(), r, s)
+	if err != nil {
+		return p.refuse(c, r, err)
+	}
+	g := r.unit.grant
+	err = p.db.InTx(c.Request().Context(), func(ctx context.Context) error {
+		// First, for its lock: a sign-out is either seen here, or sees the grant.
+		if err := p.sessions.Touch(ctx, *s.session); err != nil {
+			return err
+		}
+		if i != nil {
+			if err := p.interactions.End(ctx, *i); err != nil {
+				return err
+			}
+		}
+		if err := p.grants.insert(ctx, g); err != nil {
+			return err
+		}
+		return p.audit.Record(ctx, g.event(audit.CodeIssued, audit.Succeeded, login.Actor(c, s.session)))
+	})
+	if err != nil {
+		return unavailable(err)
+	}
+	return p.send(c, r, map[string]string{"code": code})
+}
+
+func (p *Provider) newCode(ctx context.Context, r *authRequest, s standing) (string, error) {
+	r.unit.grant = p.grant(r, s)
+	for _, scope := range r.unit.grant.Scopes {
+		r.fosite.GrantScope(scope)
+	}
+	ctx = withUnit(ctx, r.unit)
+	response, err := p.fosite.NewAuthorizeResponse(ctx, r.fosite, newSession(s.subject, idTokenAlg(r.client)))
+	if err != nil {
+		return "", fromFosite(err)
+	}
+	return response.GetCode(), nil
+}
+
+// end refuses, and closes the interaction with it: Back leads nowhere then.
+func (p *Provider) end(c echo.Context, r *authRequest, i login.Interaction, refusal error) error {
+	e := asProtocolError(refusal)
+	if e.Status >= http.StatusInternalServerError {
+		return unavailable(refusal)
+	}
+	err := p.db.InTx(c.Request().Context(), func(ctx context.Context) error {
+		if err := p.interactions.End(ctx, i); err != nil {
+			return err
+		}
+		return p.audit.Record(ctx, audit.Event{
+			Type: audit.AuthorizeFailed, Outcome: audit.Refused, Actor: login.Actor(c, nil),
+			Client: r.client.ID, Reason: e.Code,
+		})
+	})
+	if err != nil {
+		return unavailable(err)
+	}
+	return p.refuse(c, r, e)
+}
+
+// refuse tells the service no. What is our own fault is shown to the citizen
+// instead: the service could do nothing about it.
+func (p *Provider) refuse(c echo.Context, r *authRequest, refusal error) error {
+	e := asProtocolError(refusal)
+	if e.Status >= http.StatusInternalServerError {
+		return unavailable(refusal)
+	}
+	return p.send(c, r, map[string]string{"error": e.Code, "error_description": e.Description})
+}
+
+// unavailable lets web show a database that is away for what it is, also where
+// fosite has wrapped the error.
+func unavailable(err error) error {
+	if database.IsUnavailable(err) {
+		return &web.Problem{Status: http.StatusServiceUnavailable, Key: templates.ServerUnavailable, Err: err, RetryAfter: retryAfter}
+	}
+	return err
+}

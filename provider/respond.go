@@ -1,0 +1,61 @@
+package provider
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"ente.example/idp/login"
+	"ente.example/idp/templates"
+	"ente.example/idp/web"
+)
+
+// retryAfter is how long to wait for a database that is away.
+const retryAfter = 5 * time.Second
+
+// send answers the service through the browser, with its state where it sent
+// one, and always with who answers (RFC 9207).
+func (p *Provider) send(c echo.Context, r *authRequest, answer map[string]string) error {
+	answer["iss"] = p.issuer
+	if r.state != "" {
+		answer["state"] = r.state
+	}
+	noStore(c.Response().Header())
+	if r.mode == modeFormPost {
+		return formPost(c, r, answer)
+	}
+	return c.Redirect(http.StatusSeeOther, redirectURL(r, answer))
+}
+
+// redirectURL adds the answer to the address as it was registered, whose own
+// query stays as it is, to the letter.
+func redirectURL(r *authRequest, answer map[string]string) string {
+	values := url.Values{}
+	for name, value := range answer {
+		values.Set(name, value)
+	}
+	switch {
+	case r.mode == modeFragment:
+		return r.redirect + "#" + values.Encode()
+	case strings.HasSuffix(r.redirect, "?"):
+		return r.redirect + values.Encode()
+	case strings.Contains(r.redirect, "?"):
+		return r.redirect + "&" + values.Encode()
+	default:
+		return r.redirect + "?" + values.Encode()
+	}
+}
+
+// formPost hands the answer over in a form that the browser posts.
+func formPost(c echo.Context, r *authRequest, answer map[string]string) error {
+	page := templates.FormPost{Action: r.redirect}
+	for _, name := range slices.Sorted(maps.Keys(answer)) {
+		page.Fields = append(page.Fields, templates.Field{Name: name, Value: answer[name]})
+	}
+	return web.Render(c, http.StatusOK, page, web.ForService(login.ServiceOf(r.client)), web.Locales(r.form.Get("ui_locales")))
+}

@@ -1,0 +1,143 @@
+package provider
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"ente.example/idp/clients"
+	"ente.example/idp/consent"
+)
+
+const (
+	scopeOpenID  = "openid"
+	scopeOffline = clients.ScopeOfflineAccess
+)
+
+// idTokenAlg is the algorithm a client wants its ID tokens signed with.
+func idTokenAlg(c clients.Client) string {
+	if c.IDTokenSignedResponseAlg == "" {
+		return RS256
+	}
+	return c.IDTokenSignedResponseAlg
+}
+
+func (storage) AccessTokenSignature(context.Context, string) string { return "" }
+
+// ValidateAccessToken is never called: access tokens are checked elsewhere.
+func (storage) ValidateAccessToken(context.Context, fosite.Requester, string) error {
+	return errors.New("access tokens are not checked by fosite")
+}
+
+// GenerateAccessToken signs an RFC 9068 token from the grant, or from the client
+// alone where there is none. No signature is returned: nothing is stored.
+func (s storage) GenerateAccessToken(ctx context.Context, r fosite.Requester) (token, signature string, err error) {
+	u, p := unitOf(ctx), s.provider
+	claims := accessClaims{
+		Issuer: p.issuer, Subject: u.client.ID, ClientID: u.client.ID, Scope: strings.Join(r.GetGrantedScopes(), " "),
+		Audience: p.audience(u), JTI: tokenID(),
+	}
+	now := u.clock()
+	if g := u.grant; g != nil {
+		claims.Subject, claims.GID, claims.SID = g.Subject, g.ID, g.SessionID
+		claims.AuthTime, claims.ACR, claims.AMR = g.AuthTime.Unix(), g.ACR, g.AMR
+	}
+	claims.IssuedAt, claims.ExpiresAt = now.Unix(), now.Unix()+seconds(p.lifetimes.AccessToken)
+	token, err = p.keys.Sign(ctx, ES256, TypAccessToken, claims)
+	if err != nil {
+		u.err = err
+		return "", "", err
+	}
+	return token, "", nil
+}
+
+// clock is the time that tokens bear: the database's, as it was read with the
+// grant. Without a grant nothing was read, and the node's own must do.
+func (u *unit) clock() time.Time {
+	if u.grant != nil {
+		return u.grant.Now
+	}
+	return time.Now()
+}
+
+// audience is what the token request narrowed the grant to, else the grant's
+// resources, else this issuer.
+func (p *Provider) audience(u *unit) audience {
+	switch {
+	case len(u.resources) > 0:
+		return u.resources
+	case u.grant != nil && len(u.grant.Resources) > 0:
+		return audience(u.grant.Resources)
+	default:
+		return audience{p.issuer}
+	}
+}
+
+func tokenID() string {
+	var b [18]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+// GenerateIDToken signs an ID token in the client's algorithm. fosite's handlers
+// have left the hash of the access token in the session.
+func (s storage) GenerateIDToken(ctx context.Context, _ time.Duration, r fosite.Requester) (string, error) {
+	u, p := unitOf(ctx), s.provider
+	sess, ok := r.GetSession().(*session)
+	if !ok || u.grant == nil {
+		return "", errors.New("ID token without a grant")
+	}
+	claims, err := p.idTokenClaims(ctx, u)
+	if err != nil {
+		u.err = err
+		return "", err
+	}
+	claims["at_hash"] = sess.IDTokenClaims().AccessTokenHash
+	token, err := p.keys.Sign(ctx, idTokenAlg(u.client), TypIDToken, claims)
+	if err != nil {
+		u.err = err
+		return "", err
+	}
+	return token, nil
+}
+
+// idTokenClaims are the protocol's claims, and those of the citizen that the
+// claims parameter asked to have here.
+func (p *Provider) idTokenClaims(ctx context.Context, u *unit) (map[string]any, error) {
+	g := u.grant
+	claims, err := p.citizenClaims(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	now := g.Now.Unix()
+	claims["iss"], claims["sub"], claims["aud"] = p.issuer, g.Subject, g.ClientID
+	claims["iat"], claims["exp"] = now, now+seconds(p.lifetimes.IDToken)
+	claims["auth_time"], claims["acr"], claims["amr"], claims["sid"] = g.AuthTime.Unix(), g.ACR, []string(g.AMR), g.SessionID
+	if g.Nonce != "" && u.presented.grant == "" { // not in refreshed ones: OIDC Core §12.2
+		claims["nonce"] = g.Nonce
+	}
+	return claims, nil
+}
+
+func (p *Provider) citizenClaims(ctx context.Context, g *grantRow) (map[string]any, error) {
+	if len(g.IDTokenClaims) == 0 {
+		return map[string]any{}, nil
+	}
+	citizen, err := p.citizens.ByID(ctx, g.CitizenID)
+	if err != nil {
+		return nil, fmt.Errorf("claims of ID token: %w", err)
+	}
+	kind, _, err := p.credentials.Kind(ctx, g.CitizenID)
+	if err != nil {
+		return nil, fmt.Errorf("claims of ID token: %w", err)
+	}
+	return consent.Values(citizen, string(kind), g.IDTokenClaims), nil
+}

@@ -1,0 +1,45 @@
+package provider
+
+import (
+	"context"
+
+	"ente.example/idp/clients"
+)
+
+// unit is the work of one request: what fosite's storage calls read, and what
+// they would have written. Nothing is written before every token is signed; the
+// handler then flushes it in one transaction, and answers last. So a fault
+// burns no code, and no token leaves before its commit.
+//
+// It travels in the context because fosite leaves no other way to its storage.
+type unit struct {
+	client   clients.Client
+	redirect string
+
+	grant *grantRow // authorize: to be inserted; token: as it was read
+	err   error     // a read that failed: our fault, whatever fosite makes of it
+
+	// what the token endpoint is about to do, or has found out
+	verifying bool          // the code is good, its verifier is being checked
+	replayed  bool          // the code or refresh token had been used before
+	presented refreshToken  // that was sent in
+	successor *refreshToken // to be stored: the first or the next of its family
+
+	scopes    []string // of the access token, where narrowed
+	resources []string // its audience, where narrowed
+}
+
+type unitKey struct{}
+
+func withUnit(ctx context.Context, u *unit) context.Context {
+	return context.WithValue(ctx, unitKey{}, u)
+}
+
+// unitOf is never nil: every call into fosite is made with a unit.
+func unitOf(ctx context.Context) *unit {
+	u, ok := ctx.Value(unitKey{}).(*unit)
+	if !ok {
+		return &unit{}
+	}
+	return u
+}
