@@ -64,7 +64,7 @@ func excludedNow(c Citizen) (reason string, excluded bool) {
 		return "residence_country is IT", true
 	case c.ItalianDocument:
 		return "italian_document is yes", true
-	case c.Category != Ordinary:
+	case c.Category == Intermediary:
 		return "category is " + string(c.Category), true
 	}
 	return "", false

@@ -23,15 +23,16 @@ type ImportOptions struct {
 
 // ImportReport says what became of a file.
 type ImportReport struct {
-	Imported, Updated int
-	Bad               []BadLine // in the order of the file
+	Imported int       `json:"imported"`
+	Updated  int       `json:"updated"`
+	Bad      []BadLine `json:"bad"` // in the order of the file
 }
 
 // BadLine is a row that was refused, by its line in the file (the header is
 // line 1), and why. The reason never repeats what the row says.
 type BadLine struct {
-	Line   int
-	Reason string
+	Line   int    `json:"line"`
+	Reason string `json:"reason"`
 }
 
 // ErrBadRows says that nothing was imported, because of the rows that the
@@ -47,21 +48,24 @@ const importBatch = 500
 //
 // With a bad row nothing is imported and ErrBadRows returned beside the report,
 // unless SkipBad; a file that is no citizens CSV at all is another error.
-// Imports wait for each other, sign-ins wait for none. Called inside a
-// transaction it joins that one, which the caller must then roll back on an error.
+// Called inside a transaction it joins that one, which the caller must then
+// roll back on an error.
+//
+// Imports wait for each other. On PostgreSQL nobody else waits; SQLite has one
+// writer, so there every other write waits meanwhile, about a second for
+// 10,000 people.
 func (r *Registry) Import(ctx context.Context, file io.Reader, o ImportOptions) (ImportReport, error) {
-	source, err := openImport(file)
-	if err != nil {
-		return ImportReport{}, fmt.Errorf("import citizens: %w", err)
+	run := &importRun{store: r.store, options: o, report: ImportReport{Bad: []BadLine{}}}
+	err := run.open(ctx, file)
+	if err == nil {
+		err = r.db.InTx(ctx, run.all)
 	}
-	run := &importRun{store: r.store, source: source, options: o}
-	err = r.db.InTx(ctx, run.all)
 	slices.SortStableFunc(run.report.Bad, func(a, b BadLine) int { return a.Line - b.Line })
 	switch {
 	case errors.Is(err, ErrBadRows):
 		return ImportReport{Bad: run.report.Bad}, ErrBadRows
 	case err != nil:
-		return ImportReport{}, fmt.Errorf("import citizens: %w", err)
+		return ImportReport{Bad: []BadLine{}}, fmt.Errorf("import citizens: %w", err)
 	}
 	return run.report, nil
 }
@@ -73,52 +77,67 @@ type importRun struct {
 	options ImportOptions
 	now     time.Time
 	report  ImportReport
+
+	batch []entry // read, not yet written
+	last  bool
 }
 
-// all goes on writing after a bad row, though it will be rolled back: whether a
-// later row is good can depend on what an earlier one brought.
-func (run *importRun) all(ctx context.Context) (err error) {
-	if err := run.store.lock(ctx); err != nil {
+// open reads the header and the first rows before any transaction is open: a
+// small file, however slowly it comes, then holds nobody up.
+func (run *importRun) open(ctx context.Context, file io.Reader) (err error) {
+	if run.source, err = openImport(file); err != nil {
 		return err
 	}
 	if run.now, err = run.store.db.Now(ctx); err != nil {
 		return err
 	}
-	for last := false; !last; {
-		var batch []entry
-		if batch, last, err = run.read(); err != nil {
+	return run.read()
+}
+
+// all goes on writing after a bad row, though it will be rolled back: whether a
+// later row is good can depend on what an earlier one brought.
+func (run *importRun) all(ctx context.Context) error {
+	if err := run.store.lock(ctx); err != nil {
+		return err
+	}
+	for {
+		if err := run.write(ctx, run.batch); err != nil {
 			return err
 		}
-		if err := run.write(ctx, batch); err != nil {
+		if run.last {
+			return run.finish(ctx)
+		}
+		if err := run.read(); err != nil {
 			return err
 		}
 	}
-	return run.finish(ctx)
 }
 
 // read collects the next good rows, and the bad ones among them.
-func (run *importRun) read() (batch []entry, last bool, err error) {
+func (run *importRun) read() error {
 	today := DateOf(run.now)
-	for len(batch) < importBatch {
+	run.batch = run.batch[:0]
+	for len(run.batch) < importBatch {
 		line, cells, err := run.source.next()
 		var bad *badRowError
 		switch {
 		case errors.Is(err, io.EOF):
-			return batch, true, nil
+			run.last = true
+			return nil
 		case errors.As(err, &bad):
 			run.bad(line, bad)
 			continue
 		case err != nil:
-			return nil, false, err
+			return err
 		}
 		e, bad := parseEntry(line, run.source.columns, cells, today)
 		if bad != nil {
 			run.bad(line, bad)
 			continue
 		}
-		batch = append(batch, e)
+		run.batch = append(run.batch, e)
 	}
-	return batch, false, nil
+	return nil
 }
 
 func (run *importRun) write(ctx context.Context, batch []entry) error {

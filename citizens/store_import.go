@@ -1,6 +1,7 @@
 package citizens
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -31,6 +32,7 @@ type people struct {
 	byKey    map[string]*row
 	changed  map[ID]*row
 	contacts map[contactID]contactRow
+	rekeyed  []*row // found by a key that rotation has retired
 
 	imported, updated int
 	deceased          []ID
@@ -72,6 +74,9 @@ func (p *people) merge(e entry, now time.Time) error {
 	e.apply(&next)
 	if err := next.check(); err != nil {
 		return err
+	}
+	if old != nil && !bytes.Equal(old.FiscalCodeKey, keys[0]) {
+		p.rekeyed = append(p.rekeyed, &next)
 	}
 	next.FiscalCodeKey, next.UpdatedAt = keys[0], now
 	if err := p.seal(&next, e, now); err != nil {
@@ -197,6 +202,15 @@ func (s *store) save(ctx context.Context, p *people) error {
 	if err := s.db.Write(ctx).Clauses(citizenUpsert).Create(rows).Error; err != nil {
 		return fmt.Errorf("write citizens: %w", err)
 	}
+	for _, r := range p.rekeyed {
+		if err := s.db.Write(ctx).Model(r).UpdateColumn("fiscal_code_key", r.FiscalCodeKey).Error; err != nil {
+			return fmt.Errorf("write key of citizen: %w", err)
+		}
+	}
+	return s.saveContacts(ctx, p)
+}
+
+func (s *store) saveContacts(ctx context.Context, p *people) error {
 	contacts := make([]contactRow, 0, len(p.contacts))
 	for _, c := range p.contacts {
 		contacts = append(contacts, c)
@@ -210,12 +224,14 @@ func (s *store) save(ctx context.Context, p *people) error {
 	return nil
 }
 
-// On conflict a row takes every value but those of its birth.
+// On conflict a row takes every value but those of its birth. The key by which
+// it is found stays out: naming a unique column, PostgreSQL would lock the row
+// against everyone who inserts something that refers to the person.
 var (
 	citizenUpsert = clause.OnConflict{
 		Columns: []clause.Column{{Name: "id"}},
 		DoUpdates: clause.AssignmentColumns([]string{
-			"fiscal_code_key", "given_name", "family_name", "sex", "birth_date", "birth_place",
+			"given_name", "family_name", "sex", "birth_date", "birth_place",
 			"residence_street", "residence_postal_code", "residence_locality", "residence_region", "residence_country",
 			"italian_document", "category", "health_card_key", "health_card_number", "health_card_expiry",
 			"deceased_on", "updated_at",
