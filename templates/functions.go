@@ -31,7 +31,8 @@ func (s *Set) functions(w *words) template.FuncMap {
 		"label":    w.label,
 		"value":    w.value,
 		"problems": problems,
-		"list":     func(items ...string) []string { return items },
+		"numeric":  func(claim string) bool { return strings.HasSuffix(claim, "/fiscal_number") || claim == "phone_number" },
+		"icon":     s.icon,
 	}
 }
 
@@ -55,11 +56,16 @@ func safeAddress(address string) string {
 	return "#"
 }
 
-// problems are the field problems by field.
-func problems(list []FieldProblem) map[string]Problem {
-	by := map[string]Problem{}
+// icon is a drawing of the sprite, for the eyes only: words always stand beside it.
+func (s *Set) icon(name string) template.HTML {
+	return template.HTML(`<svg class="icon" aria-hidden="true"><use href="` + s.assets.url("icons.svg") + `#` + name + `"></use></svg>`) //nolint:gosec // names are literals of the templates
+}
+
+// problems are the field problems by field; no problem for the others.
+func problems(list []FieldProblem) map[string]FieldProblem {
+	by := map[string]FieldProblem{}
 	for _, p := range list {
-		by[p.Field] = p.Problem
+		by[p.Field] = p
 	}
 	return by
 }
@@ -266,15 +272,4 @@ func (w *words) value(a Attribute) (template.HTML, error) {
 		lines[i] = template.HTMLEscapeString(l)
 	}
 	return template.HTML(strings.Join(lines, "<br>")), nil //nolint:gosec // escaped above
-}
-
-// defaults of a refusal's words: the rule's figures.
-func (l Login) withDefaults() Login {
-	if l.Threshold == 0 {
-		l.Threshold = 10
-	}
-	if l.Wait == 0 {
-		l.Wait = 5 * time.Minute
-	}
-	return l
 }

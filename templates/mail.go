@@ -1,13 +1,11 @@
 package templates
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Mail puts a message into words: the text of an SMS, an e-mail, a PEC or a
 // letter. Data are the placeholders of the message's text; one that is missing
 // is an error, so that nobody gets half a message. A half or a code stands alone
-// on its line.
+// on its line. An SMS has its own, shorter text, without addresses to press.
 func (s *Set) Mail(lang, key, channel string, data map[string]string) (subject, body string, err error) {
 	w, ok := s.words[lang]
 	if !ok {
@@ -17,7 +15,10 @@ func (s *Set) Mail(lang, key, channel string, data map[string]string) (subject, 
 	for name, value := range data {
 		pairs = append(pairs, name, value)
 	}
-	base := "mail." + key + "." + channel
+	base := "mail." + key + ".written"
+	if channel == "sms" {
+		base = "mail." + key + ".sms"
+	}
 	if subject, err = w.say(base+".subject", pairs...); err != nil {
 		return "", "", fmt.Errorf("words of %s by %s: %w", key, channel, err)
 	}

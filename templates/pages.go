@@ -59,12 +59,13 @@ type PINChange struct {
 type Consent struct {
 	Action     string
 	Attributes []Attribute
-	Renewed    bool   // an earlier, smaller consent is being widened: new attributes are marked
-	Offline    bool   // offline_access is asked: the service goes on reading while the person is away
-	OfflineNew bool   // and it was not part of the earlier consent
-	Purpose    string // the service's own words; may be empty
-	PolicyURL  string // the service's privacy notice; may be empty
-	Remember   bool   // offer to remember the answer
+	Renewed    bool          // an earlier, smaller consent is being widened: new attributes are marked
+	Offline    bool          // offline_access is asked: the service goes on reading while the person is away
+	OfflineNew bool          // and it was not part of the earlier consent
+	OfflineFor time.Duration // for how long; zero is the rule's 30 days
+	Purpose    string        // the service's own words; may be empty
+	PolicyURL  string        // the service's privacy notice; may be empty
+	Remember   bool          // offer to remember the answer
 
 	Person         string // given and family name
 	SignedInAt     time.Time

@@ -37,6 +37,9 @@ const (
 const (
 	FieldMissing Problem = "missing"
 	FieldShape   Problem = "shape" // not the form it must have
+	// The two ways a change of PIN goes wrong; PINChange sets them from its Problem.
+	fieldMismatch Problem = "mismatch"
+	fieldWrong    Problem = "wrong"
 )
 
 // FieldProblem says what is wrong with the field of that name.

@@ -7,7 +7,6 @@ import (
 	"html/template"
 	"io/fs"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -120,65 +119,4 @@ func (s *Set) parse(w *words, texts map[string]string) (map[string]*template.Tem
 		pages[strings.TrimSuffix(name, ".html")] = page
 	}
 	return pages, nil
-}
-
-// view is what templates see.
-type view struct {
-	Frame
-	Page        Page
-	Institution Institution
-	Desk        deskState
-	Languages   []languageLink
-	HexPIN      bool
-}
-
-// languageLink leads to this page in another language. It is a query and nothing
-// else: it cannot lead off the site.
-type languageLink struct {
-	Language
-	URL     string
-	Current bool
-}
-
-func (s *Set) view(f Frame, p Page) (view, error) {
-	if post, ok := p.(FormPost); ok {
-		if err := post.check(); err != nil {
-			return view{}, err
-		}
-	}
-	if _, ok := s.words[f.Language]; !ok {
-		f.Language = fallback
-	}
-	v := view{Frame: f, Page: p, Institution: s.institution, Desk: s.desk.at(f.Now), HexPIN: s.hexPIN}
-	if !f.Fixed {
-		v.Languages = s.languageLinks(f)
-	}
-	return v, nil
-}
-
-func (s *Set) languageLinks(f Frame) []languageLink {
-	var links []languageLink
-	query, err := url.ParseQuery(f.Query)
-	if err != nil {
-		query = url.Values{} // a broken query is not passed on
-	}
-	for _, l := range s.languages {
-		query.Set("ui_locales", l.Tag)
-		links = append(links, languageLink{Language: l, URL: "?" + query.Encode(), Current: l.Tag == f.Language})
-	}
-	return links
-}
-
-// check refuses a form_post to what is not an address: the template trusts it,
-// because a native app's own scheme is not one html/template knows.
-func (p FormPost) check() error {
-	u, err := url.Parse(p.Action)
-	if err != nil || u.Scheme == "" {
-		return errors.New("form post: not an absolute address")
-	}
-	switch strings.ToLower(u.Scheme) {
-	case "javascript", "data", "vbscript", "file", "blob", "about":
-		return errors.New("form post: not a scheme to post to")
-	}
-	return nil
 }

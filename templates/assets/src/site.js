@@ -1,0 +1,39 @@
+// Extras: every page works without this file. Elements ask for theirs with data-enhance.
+
+// The summary of what is wrong takes the focus, so that it is read first.
+const focus = (element) => element.focus();
+
+// A PIN can be looked at while it is typed.
+const reveal = (input) => {
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'btn btn-link idp-reveal';
+  button.setAttribute('aria-controls', input.id);
+  const set = (shown) => {
+    input.type = shown ? 'text' : 'password';
+    button.textContent = shown ? input.dataset.hide : input.dataset.show;
+  };
+  button.addEventListener('click', () => set(input.type === 'password'));
+  // Whatever the eyes saw, the browser's form memory must not.
+  input.form.addEventListener('submit', () => set(false));
+  set(false);
+  input.after(button);
+};
+
+// Minutes left until a moment. The time itself stands in the title: this only keeps company.
+const countdown = (line) => {
+  const until = Number(line.dataset.until) * 1000;
+  const show = () => {
+    const left = Math.ceil((until - Date.now()) / 60000);
+    if (left <= 0) {
+      line.textContent = line.dataset.done;
+      return;
+    }
+    line.textContent = left === 1 ? line.dataset.one : line.dataset.many.replace('2', left);
+    setTimeout(show, 5000);
+  };
+  show();
+};
+
+const extras = { focus, reveal, countdown };
+for (const element of document.querySelectorAll('[data-enhance]')) extras[element.dataset.enhance](element);
