@@ -50,11 +50,12 @@ func newBox(seal tink.AEAD, set *prf.Set) (*box, error) {
 // key returns the HMAC of a value under the key in use.
 func (b *box) key(of index, value string) []byte { return compute(b.primary, of, value) }
 
-// keys returns the HMACs under every key, the one in use first.
-func (b *box) keys(of index, value string) [][]byte {
-	all := [][]byte{b.key(of, value)}
+// codeKeys returns the HMACs of a codice fiscale under every key, the one in
+// use first.
+func (b *box) codeKeys(f FiscalCode) [][]byte {
+	all := [][]byte{b.key(indexFiscalCode, f.Reveal())}
 	for _, p := range b.older {
-		all = append(all, compute(p, of, value))
+		all = append(all, compute(p, indexFiscalCode, f.Reveal()))
 	}
 	return all
 }

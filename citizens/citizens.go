@@ -21,12 +21,13 @@ import (
 var ErrUnknown = errors.New("unknown citizen")
 
 // ID names a person for ever, also when the codice fiscale changes. It is a
-// random UUID: not secret, and the only thing by which logs name people.
+// UUID: not secret, and the only thing by which logs name people.
 type ID string
 
 // Sex as the registry office records it.
 type Sex string
 
+// The two that codes and registries know.
 const (
 	Male   Sex = "M"
 	Female Sex = "F"
@@ -35,6 +36,7 @@ const (
 // Category is assigned by the institution, never self-declared (R28).
 type Category string
 
+// The categories.
 const (
 	Ordinary     Category = "citizen"
 	Intermediary Category = "intermediary"
@@ -76,10 +78,13 @@ func (c Citizen) Declared() Declared {
 	}
 }
 
-// A person is named by ID wherever something prints by accident.
+// String names the person by ID, wherever one prints by accident.
+func (c Citizen) String() string { return "citizen " + string(c.ID) }
 
-func (c Citizen) String() string       { return "citizen " + string(c.ID) }
-func (c Citizen) GoString() string     { return c.String() }
+// GoString does as String.
+func (c Citizen) GoString() string { return c.String() }
+
+// LogValue is the ID: logs name people by nothing else.
 func (c Citizen) LogValue() slog.Value { return slog.StringValue(string(c.ID)) }
 
 // MarshalJSON refuses: Columns says what leaves, masked or revealed.

@@ -3,8 +3,6 @@ package citizens
 import (
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"regexp"
 	"strings"
 
@@ -15,6 +13,7 @@ import (
 // call-backs is not one of them: nothing secret is sent there.
 type ContactKind string
 
+// The kinds of contact.
 const (
 	Mobile ContactKind = "mobile"
 	Email  ContactKind = "email"
@@ -68,6 +67,7 @@ func (c Contact) IsZero() bool { return c.Value.IsZero() }
 // ContactValue is a telephone number in E.164 or a mail address. It does not
 // print: see Reveal and Masked.
 type ContactValue struct {
+	unprinted
 	kind  ContactKind
 	value string
 }
@@ -98,7 +98,7 @@ func ParseContact(kind ContactKind, s string) (ContactValue, error) {
 	if err != nil {
 		return ContactValue{}, err
 	}
-	return ContactValue{kind, value}, nil
+	return ContactValue{kind: kind, value: value}, nil
 }
 
 func parseMobile(s string) (string, error) {
@@ -198,12 +198,3 @@ func maskPhone(e164 string) string {
 	end := e164[len(e164)-4:]
 	return prefix + " *** *** " + end[:2] + " " + end[2:]
 }
-
-const redactedContact = "[contact]"
-
-func (ContactValue) String() string               { return redactedContact }
-func (ContactValue) GoString() string             { return redactedContact }
-func (ContactValue) LogValue() slog.Value         { return slog.StringValue(redactedContact) }
-func (ContactValue) Format(w fmt.State, _ rune)   { _, _ = io.WriteString(w, redactedContact) }
-func (ContactValue) MarshalJSON() ([]byte, error) { return nil, errPrinted }
-func (ContactValue) MarshalText() ([]byte, error) { return nil, errPrinted }

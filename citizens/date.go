@@ -73,8 +73,11 @@ func (d Date) IsZero() bool { return d == Date{} }
 // Compare orders days; it returns -1, 0 or +1.
 func (d Date) Compare(o Date) int { return d.midnight().Compare(o.midnight()) }
 
+// Before reports whether d is an earlier day than o.
 func (d Date) Before(o Date) bool { return d.Compare(o) < 0 }
-func (d Date) After(o Date) bool  { return d.Compare(o) > 0 }
+
+// After reports whether d is a later day than o.
+func (d Date) After(o Date) bool { return d.Compare(o) > 0 }
 
 // AddMonths moves by calendar months and stays in the month it arrives in:
 // six months after 31 August is the last of February, not the third of March.

@@ -2,9 +2,6 @@ package citizens
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"log/slog"
 	"strings"
 	"unicode"
 )
@@ -16,7 +13,10 @@ import (
 //
 // Authority is the decree of 23 December 1976; a right form says nothing about
 // whether the Agenzia delle Entrate has assigned the code.
-type FiscalCode struct{ code string }
+type FiscalCode struct {
+	unprinted
+	code string
+}
 
 const (
 	definitiveLength  = 16
@@ -27,6 +27,7 @@ const (
 // page to choose its words by.
 type FiscalCodeProblem string
 
+// What a check of the form can find.
 const (
 	FiscalCodeLength    FiscalCodeProblem = "length"
 	FiscalCodeCharacter FiscalCodeProblem = "character"
@@ -81,7 +82,7 @@ func ParseFiscalCode(s string) (FiscalCode, error) {
 	if problem != "" {
 		return FiscalCode{}, &FiscalCodeError{problem}
 	}
-	return FiscalCode{code}, nil
+	return FiscalCode{code: code}, nil
 }
 
 // ParseOwnFiscalCode reads what a person types about herself: as
@@ -144,16 +145,3 @@ func (f FiscalCode) Masked() string {
 	}
 	return f.code[:3] + strings.Repeat("*", len(f.code)-4) + f.code[len(f.code)-1:]
 }
-
-const redactedFiscalCode = "[codice fiscale]"
-
-func (FiscalCode) String() string               { return redactedFiscalCode }
-func (FiscalCode) GoString() string             { return redactedFiscalCode }
-func (FiscalCode) LogValue() slog.Value         { return slog.StringValue(redactedFiscalCode) }
-func (FiscalCode) Format(w fmt.State, _ rune)   { _, _ = io.WriteString(w, redactedFiscalCode) }
-func (FiscalCode) MarshalJSON() ([]byte, error) { return nil, errPrinted }
-func (FiscalCode) MarshalText() ([]byte, error) { return nil, errPrinted }
-
-// errPrinted stops an encoder that found a personal value: whoever wants it
-// written says so with Reveal.
-var errPrinted = errors.New("a personal value is never encoded: reveal it on purpose")

@@ -3,9 +3,6 @@ package citizens
 import (
 	"crypto/subtle"
 	"errors"
-	"fmt"
-	"io"
-	"log/slog"
 	"strings"
 	"unicode"
 )
@@ -20,7 +17,10 @@ type HealthCard struct {
 
 // CardNumber is the number on the back of a tessera sanitaria, field 8. It does
 // not print: see Reveal and Masked.
-type CardNumber struct{ digits string }
+type CardNumber struct {
+	unprinted
+	digits string
+}
 
 const (
 	cardDigits = 20
@@ -46,7 +46,7 @@ func ParseCardNumber(s string) (CardNumber, error) {
 	if len(digits) != cardDigits || !isDigits(digits) {
 		return CardNumber{}, ErrCardNumber
 	}
-	return CardNumber{digits}, nil
+	return CardNumber{digits: digits}, nil
 }
 
 // CardWarning is something odd about a card that refuses nobody.
@@ -95,12 +95,3 @@ func (n CardNumber) Masked() string {
 	}
 	return strings.Repeat("*", cardDigits-4) + n.digits[cardDigits-4:]
 }
-
-const redactedCard = "[health card]"
-
-func (CardNumber) String() string               { return redactedCard }
-func (CardNumber) GoString() string             { return redactedCard }
-func (CardNumber) LogValue() slog.Value         { return slog.StringValue(redactedCard) }
-func (CardNumber) Format(w fmt.State, _ rune)   { _, _ = io.WriteString(w, redactedCard) }
-func (CardNumber) MarshalJSON() ([]byte, error) { return nil, errPrinted }
-func (CardNumber) MarshalText() ([]byte, error) { return nil, errPrinted }

@@ -20,6 +20,7 @@ type Declared struct {
 // Mismatch names one thing in which a codice fiscale and declared data differ.
 type Mismatch string
 
+// What can differ.
 const (
 	FamilyNameDiffers Mismatch = "family_name"
 	GivenNameDiffers  Mismatch = "given_name"

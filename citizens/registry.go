@@ -47,13 +47,13 @@ func (r *Registry) ByID(ctx context.Context, id ID) (Citizen, error) {
 // ByFiscalCode returns the person with this very code, or ErrUnknown: an
 // omocodic variant is another person's.
 func (r *Registry) ByFiscalCode(ctx context.Context, f FiscalCode) (Citizen, error) {
-	return r.store.one(ctx, "fiscal_code_key", anys(r.box.keys(indexFiscalCode, f.Reveal())))
+	return r.store.one(ctx, "fiscal_code_key", anys(r.box.codeKeys(f)))
 }
 
 // Find returns the id of the person with this code, and whether there is one.
 // It does the same work either way.
 func (r *Registry) Find(ctx context.Context, f FiscalCode) (ID, bool, error) {
-	return r.store.find(ctx, r.box.keys(indexFiscalCode, f.Reveal()))
+	return r.store.find(ctx, r.box.codeKeys(f))
 }
 
 // FiscalCodeKey is the keyed HMAC by which a code is known where the code

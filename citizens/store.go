@@ -122,7 +122,7 @@ func (s *store) citizen(r row) (Citizen, error) {
 		return Citizen{}, err
 	}
 	c := Citizen{
-		ID: r.ID, FiscalCode: FiscalCode{code},
+		ID: r.ID, FiscalCode: FiscalCode{code: code},
 		GivenName: r.GivenName, FamilyName: r.FamilyName,
 		Sex: r.Sex, BirthDate: r.BirthDate, BirthPlace: r.BirthPlace,
 		Residence: Address{
@@ -139,7 +139,7 @@ func (s *store) citizen(r row) (Citizen, error) {
 		return c, nil
 	}
 	card, err := s.box.open(placeCard, r.ID, r.HealthCardNumber)
-	c.HealthCard = &HealthCard{Number: CardNumber{card}, Expiry: r.HealthCardExpiry}
+	c.HealthCard = &HealthCard{Number: CardNumber{digits: card}, Expiry: r.HealthCardExpiry}
 	return c, err
 }
 
@@ -152,7 +152,7 @@ func (s *store) addContact(c *Citizen, j joined) error {
 	if err != nil {
 		return err
 	}
-	c.Contacts.set(kind, Contact{Value: ContactValue{kind, value}, Verified: j.Verified.Bool})
+	c.Contacts.set(kind, Contact{Value: ContactValue{kind: kind, value: value}, Verified: j.Verified.Bool})
 	return nil
 }
 

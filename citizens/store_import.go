@@ -51,7 +51,7 @@ func (s *store) load(ctx context.Context, batch []entry) (*people, error) {
 	}
 	var keys [][]byte
 	for _, e := range batch {
-		keys = append(keys, s.box.keys(indexFiscalCode, e.code.Reveal())...)
+		keys = append(keys, s.box.codeKeys(e.code)...)
 	}
 	var known []row
 	if err := s.db.Write(ctx).Where("fiscal_code_key IN ?", keys).Find(&known).Error; err != nil {
@@ -65,7 +65,7 @@ func (s *store) load(ctx context.Context, batch []entry) (*people, error) {
 
 // merge brings one row of the file into the batch. A bad row changes nothing.
 func (p *people) merge(e entry, now time.Time) error {
-	keys := p.box.keys(indexFiscalCode, e.code.Reveal())
+	keys := p.box.codeKeys(e.code)
 	old := p.known(keys)
 	next, err := p.start(old, e, now)
 	if err != nil {

@@ -250,7 +250,7 @@ func TestR7Eligibility(t *testing.T) {
 		{"transition, a PIN of October", Transition2020, italy, &lastOfOldRules, "residence_country is IT"},
 		{"transition, 17", Transition2020, with(func(c *Citizen) { c.Residence.Country, c.BirthDate = "IT", Date{2008, 11, 23} }), nil, ""},
 		{"transition, 18 today", Transition2020, with(func(c *Citizen) { c.Residence.Country, c.BirthDate = "IT", Date{2008, 11, 22} }), nil, "residence_country is IT"},
-		{"transition, a minor by the code", Transition2020, Citizen{FiscalCode: FiscalCode{"NCCZOE10E44D612J"}}, nil, ""},
+		{"transition, a minor by the code", Transition2020, Citizen{FiscalCode: FiscalCode{code: "NCCZOE10E44D612J"}}, nil, ""},
 		{"transition, dead", Transition2020, with(func(c *Citizen) { c.DeceasedOn = &Date{2024, 5, 6} }), &before, "deceased_on is 2024-05-06"},
 	} {
 		reason, excluded := c.profile.Excludes(c.citizen, c.issued, now)
