@@ -55,6 +55,9 @@ func (r *Registry) Register(ctx context.Context, by audit.Actor, d Document) (Re
 // what the document leaves out goes back to its default. Its secrets stay
 // unless the authentication method starts or stops using one.
 func (r *Registry) Update(ctx context.Context, by audit.Actor, id string, d Document) (Registered, error) {
+	if !validID(id) {
+		return Registered{}, ErrUnknown
+	}
 	if d.ClientID != "" && d.ClientID != id {
 		return Registered{}, invalid("client_id", "is not that of the client to be updated")
 	}

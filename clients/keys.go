@@ -67,7 +67,7 @@ func parseKeys(data []byte) ([]jose.JSONWebKey, error) {
 	if len(set.Keys) > maxKeys {
 		return nil, errors.New("has too many keys")
 	}
-	var keys []jose.JSONWebKey
+	keys := []jose.JSONWebKey{}
 	for _, raw := range set.Keys {
 		if secretKey(raw) {
 			return nil, errors.New("contains a private or symmetric key: send public keys only, and replace this one")

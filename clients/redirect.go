@@ -36,6 +36,8 @@ func parseURI(text string) (uri, error) {
 		return uri{}, errors.New("needs a slash after its scheme")
 	case u.User != nil || strings.Contains(u.Host, "@"):
 		return uri{}, errors.New("must not contain user information")
+	case u.String() != text:
+		return uri{}, errors.New("is not written in its plain form")
 	}
 	if err := plainPath(u); err != nil {
 		return uri{}, err
