@@ -33,17 +33,20 @@ type Login struct {
 }
 
 // AccountChoice shows who would continue (prompt=select_account). Buttons
-// choice=continue and choice=other.
+// choice=continue and choice=other; Hidden names the session that was shown.
 type AccountChoice struct {
 	Action     string
+	Hidden     []Field
 	Person     string
 	SignedInAt time.Time
 }
 
 // PINChange shows the new PIN and has it typed back: fields new_pin and old_pin,
-// buttons action=confirm, regenerate, cancel.
+// buttons action=confirm, regenerate, cancel. Hidden, in both of its forms,
+// names the candidate that was shown: a stale tab must not answer for it.
 type PINChange struct {
 	Action        string
+	Hidden        []Field
 	NewPIN        Secret
 	ExpiresAt     time.Time
 	Regenerations int     // how many more the person may ask for
@@ -55,9 +58,10 @@ type PINChange struct {
 }
 
 // Consent asks whether the service may have the attributes. Field remember=yes,
-// buttons answer=allow and answer=deny.
+// buttons answer=allow and answer=deny; Hidden names the session that was shown.
 type Consent struct {
 	Action     string
+	Hidden     []Field
 	Attributes []Attribute
 	Renewed    bool          // an earlier, smaller consent is being widened: new attributes are marked
 	Offline    bool          // offline_access is asked: the service goes on reading while the person is away

@@ -86,16 +86,19 @@ func (s *Server) rescue(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// headAsGet lets HEAD reach what GET reaches. net/http keeps the original request
-// and drops the body.
-func headAsGet(next echo.HandlerFunc) echo.HandlerFunc {
+// headAsGet lets HEAD reach what GET reaches. Echo has routed already, to a 405:
+// it routes again, and net/http, which keeps the original request, drops the body.
+func (s *Server) headAsGet(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if r := c.Request(); r.Method == http.MethodHead {
-			get := r.WithContext(r.Context())
-			get.Method = http.MethodGet
-			c.SetRequest(get)
+		r := c.Request()
+		if r.Method != http.MethodHead {
+			return next(c)
 		}
-		return next(c)
+		get := r.WithContext(r.Context())
+		get.Method = http.MethodGet
+		c.SetRequest(get)
+		s.Echo.Router().Find(get.Method, echo.GetPath(get), c)
+		return c.Handler()(c)
 	}
 }
 

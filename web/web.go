@@ -93,9 +93,9 @@ func (s *Server) configure(proxies []netip.Prefix) {
 	e.IPExtractor = ipExtractor(proxies)
 	e.SchemeExtractor = schemeExtractor(proxies)
 	// Before routing: what must see every request, unknown paths too.
-	e.Pre(s.observe, s.rescue, headAsGet)
+	e.Pre(s.observe, s.rescue)
 	// After routing, outermost first.
-	e.Use(s.headers, s.limitCounts, s.limitBody, s.guardForms)
+	e.Use(s.headers, s.limitCounts, s.limitBody, s.guardForms, s.headAsGet)
 }
 
 // HTTP is a server for h (nil: this Server's own Echo) with the limits that every

@@ -103,6 +103,7 @@ func changes(f templates.Frame) []State {
 	first := templates.PINChange{
 		Action: "/login/k3v9q2m7/pin", NewPIN: templates.Show("48271936"),
 		ExpiresAt: f.Now.Add(10 * time.Minute), Regenerations: 3, First: true,
+		Hidden: []templates.Field{{Name: "candidate", Value: "1"}},
 	}
 	with := func(change func(*templates.PINChange)) templates.PINChange {
 		p := first

@@ -35,5 +35,15 @@ const countdown = (line) => {
   show();
 };
 
+// A second press on a button while the answer is on its way would throw the first answer away.
+for (const form of document.forms) {
+  let sent = false;
+  form.addEventListener('submit', (event) => {
+    if (sent) event.preventDefault();
+    sent = true;
+  });
+  addEventListener('pageshow', () => (sent = false));
+}
+
 const extras = { focus, reveal, countdown };
 for (const element of document.querySelectorAll('[data-enhance]')) extras[element.dataset.enhance](element);
