@@ -57,7 +57,7 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	case strings.HasPrefix(url, "sqlite:"):
 		return openSQLite(ctx, strings.TrimPrefix(url, "sqlite:"), o)
 	default:
-		return nil, errors.New("database URL must begin with postgres:// or sqlite:")
+		return nil, errors.New("database URL must begin with postgres: or sqlite: and an address")
 	}
 }
 

@@ -29,7 +29,7 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "start PostgreSQL for tests:", err)
 		return 1
 	}
-	c := exec.Command("go", append([]string{"test", "-json"}, args...)...) //nolint:gosec,noctx // G204: the arguments are the caller's own, and it runs to its end
+	c := exec.Command("go", append([]string{"test", "-json"}, args...)...) //nolint:noctx // it runs to its end
 	c.Env = append(os.Environ(), "IDP_TEST_POSTGRES="+dir, "IDP_TEST_REQUIRE=1")
 	c.Stderr = os.Stderr
 	out, err := c.StdoutPipe()
@@ -72,14 +72,14 @@ func follow(in io.Reader, out io.Writer) tally {
 		key := e.Package + " " + e.Test
 		switch {
 		case e.Action == "output" && e.Test == "", e.Action == "build-output":
-			fmt.Fprint(out, e.Output)
+			_, _ = io.WriteString(out, e.Output)
 		case e.Action == "output":
 			words[key] = append(words[key], e.Output)
 		case e.Test == "":
 		case e.Action == "fail":
 			t.failed++
 			for _, w := range words[key] {
-				fmt.Fprint(out, w)
+				_, _ = io.WriteString(out, w)
 			}
 			delete(words, key)
 		case e.Action == "skip":

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"ente.example/idp/clients"
+	"ente.example/idp/credentials"
+	"ente.example/idp/delivery"
+	"ente.example/idp/login"
+	"ente.example/idp/provider"
+	"ente.example/idp/throttle"
+)
+
+// policy gathers what the rooms let an institution decide.
+type policy struct {
+	lock      throttle.Policy
+	pins      credentials.Policy
+	sessions  login.Policy
+	tokens    provider.Lifetimes
+	keys      provider.KeyPolicy
+	clients   clients.Policy
+	delivery  delivery.Policy
+	hash      credentials.Cost
+	drain     time.Duration
+	origins   map[string]string // key → where its value comes from
+	unbounded bool              // a loopback issuer: any positive value goes
+}
+
+func defaultPolicy() *policy {
+	return &policy{
+		lock: throttle.DefaultPolicy(), pins: credentials.DefaultPolicy(), delivery: delivery.DefaultPolicy(),
+		sessions: login.Policy{Idle: 30 * time.Minute, Absolute: 8 * time.Hour},
+		tokens: provider.Lifetimes{
+			Code: time.Minute, AccessToken: 10 * time.Minute, IDToken: 10 * time.Minute,
+			Refresh: 30 * 24 * time.Hour, RefreshGrace: 30 * time.Second,
+		},
+		keys:    provider.KeyPolicy{CacheLifetime: 15 * time.Minute, Skew: time.Minute, Rotation: 90 * 24 * time.Hour},
+		clients: clients.Policy{SecretOverlap: clients.DefaultSecretOverlap},
+		drain:   5 * time.Second,
+		origins: map[string]string{},
+	}
+}
+
+// parameter is one figure that a policy file may set.
+type parameter struct {
+	key      string
+	rule     string // where the figure comes from
+	duration *time.Duration
+	number   *int
+	memory   *uint32
+	least    time.Duration // or a plain number for number
+	most     time.Duration
+}
+
+const day = 24 * time.Hour
+
+// parameters is every figure, in the order that people read them. The ranges
+// are what stays within the rules; a loopback issuer may leave them to test.
+func (p *policy) parameters() []parameter {
+	return []parameter{
+		{key: "lock.threshold", rule: "R30", number: &p.lock.Threshold, least: 3, most: 100},
+		{key: "lock.wait", rule: "R31", duration: &p.lock.Wait, least: time.Minute, most: time.Hour},
+		{key: "lock.unknown_ttl", rule: "R33", duration: &p.lock.ShadowTTL, least: day, most: 90 * day},
+		{key: "lock.unknown_most", rule: "R33", number: &p.lock.ShadowCap, least: 1000, most: 100_000_000},
+		{key: "pin.validity.enrolment", rule: "R22", duration: &p.pins.ValidityItaly, least: day, most: 365 * day},
+		{key: "pin.validity.enrolment_abroad", rule: "R22", duration: &p.pins.ValidityAbroad, least: day, most: 365 * day},
+		{key: "pin.delivery.patience", rule: "R20", duration: &p.pins.Patience, least: day, most: 60 * day},
+		{key: "pin.change.months", rule: "R27", number: &p.pins.ChangeMonths, least: 1, most: 12},
+		{key: "pin.change.months_intermediary", rule: "R27", number: &p.pins.ChangeMonthsIntermediary, least: 1, most: 12},
+		{key: "pin.change.candidate", rule: "R26", duration: &p.pins.CandidateLife, least: 2 * time.Minute, most: time.Hour},
+		{key: "pin.change.regenerations", rule: "R26", number: &p.pins.Regenerations, least: 1, most: 10},
+		{key: "pin.change.slips", rule: "R26", number: &p.pins.Slips, least: 1, most: 20},
+		{key: "session.idle", rule: "R55", duration: &p.sessions.Idle, least: time.Minute, most: time.Hour},
+		{key: "session.absolute", rule: "R55", duration: &p.sessions.Absolute, least: 30 * time.Minute, most: day},
+		{key: "token.code", rule: "RFC 6749 4.1.2", duration: &p.tokens.Code, least: 10 * time.Second, most: time.Minute},
+		{key: "token.access", rule: "RFC 9068", duration: &p.tokens.AccessToken, least: time.Minute, most: time.Hour},
+		{key: "token.id", rule: "OpenID Connect Core 2", duration: &p.tokens.IDToken, least: time.Minute, most: time.Hour},
+		{key: "token.refresh", rule: "RFC 9700 4.14", duration: &p.tokens.Refresh, least: time.Hour, most: 90 * day},
+		{key: "token.refresh_grace", rule: "RFC 9700 4.14", duration: &p.tokens.RefreshGrace, least: time.Second, most: 2 * time.Minute},
+		{key: "keys.cache", rule: "OpenID Connect Core 10.1.1", duration: &p.keys.CacheLifetime, least: time.Minute, most: day},
+		{key: "keys.rotation", rule: "OpenID Connect Core 10.1.1", duration: &p.keys.Rotation, least: day, most: 365 * day},
+		{key: "clients.secret_overlap", rule: "contract", duration: &p.clients.SecretOverlap, least: time.Minute, most: 30 * day},
+		{key: "delivery.patience", rule: "R20", duration: &p.delivery.GiveUp, least: time.Hour, most: 7 * day},
+		{key: "hash.memory_kib", rule: "OWASP ASVS 5.0 appendix C", memory: &p.hash.Memory, least: 47104, most: 4 << 20},
+		{key: "drain.delay", rule: "operation", duration: &p.drain, least: time.Second, most: 2 * time.Minute},
+	}
+}
+
+// loadPolicy reads the figures in force. An unknown key, or a value out of
+// range, is refused with its name.
+func loadPolicy(s settings) (*policy, error) {
+	p := defaultPolicy()
+	p.unbounded = s.loopback()
+	p.pins.Alphabet = credentials.Alphabet(s.PINAlphabet)
+	if s.PolicyFile == "" {
+		return p, nil
+	}
+	b, err := os.ReadFile(s.PolicyFile)
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	var doc map[string]any
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	if err := d.Decode(&doc); err != nil {
+		return nil, fmt.Errorf("policy file %s is not a JSON object: %w", s.PolicyFile, err)
+	}
+	known := map[string]parameter{}
+	for _, q := range p.parameters() {
+		known[q.key] = q
+	}
+	for key, v := range doc {
+		q, ok := known[key]
+		if !ok {
+			return nil, fmt.Errorf("policy: unknown parameter %q", key)
+		}
+		if err := q.set(fmt.Sprint(v), p.unbounded); err != nil {
+			return nil, fmt.Errorf("policy: %s: %w", key, err)
+		}
+		p.origins[key] = s.PolicyFile
+	}
+	return p, p.settle()
+}
+
+// settle is what follows from one figure for another.
+func (p *policy) settle() error {
+	if p.hash.Memory > 0 {
+		p.hash.Passes, p.hash.Threads = 1, 1
+	}
+	p.keys.TokenLifetime = max(p.tokens.AccessToken, p.tokens.IDToken)
+	if p.sessions.Idle > p.sessions.Absolute {
+		return errors.New("policy: session.idle must not be longer than session.absolute")
+	}
+	if p.unbounded && p.keys.CacheLifetime < p.keys.Skew {
+		p.keys.Skew = p.keys.CacheLifetime
+	}
+	return nil
+}
+
+func (q parameter) set(text string, unbounded bool) error {
+	if q.duration != nil {
+		d, err := parseDuration(text)
+		if err != nil {
+			return err
+		}
+		*q.duration = d
+		return q.within(d, unbounded, func(d time.Duration) string { return d.String() })
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return fmt.Errorf("%q is no whole number", text)
+	}
+	if q.number != nil {
+		*q.number = n
+	} else {
+		*q.memory = uint32(n) //nolint:gosec // G115: checked against its range below
+	}
+	return q.within(time.Duration(n), unbounded, func(d time.Duration) string { return strconv.Itoa(int(d)) })
+}
+
+func (q parameter) within(v time.Duration, unbounded bool, show func(time.Duration) string) error {
+	if v <= 0 {
+		return errors.New("must be positive")
+	}
+	if !unbounded && (v < q.least || v > q.most) {
+		return fmt.Errorf("%s is out of range: %s to %s", show(v), show(q.least), show(q.most))
+	}
+	return nil
+}
+
+// parseDuration is time.ParseDuration with days, "60d".
+func parseDuration(text string) (time.Duration, error) {
+	if n, ok := strings.CutSuffix(text, "d"); ok {
+		if days, err := strconv.Atoi(n); err == nil {
+			return time.Duration(days) * day, nil
+		}
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no duration such as \"5m\" or \"60d\"", text)
+	}
+	return d, nil
+}
+
+// value is the figure as a policy file would write it.
+func (q parameter) value() any {
+	switch {
+	case q.duration != nil:
+		return q.duration.String()
+	case q.number != nil:
+		return *q.number
+	case *q.memory == 0: // the installation keeps what it has, at first the floor
+		return credentials.FloorCost().Memory
+	default:
+		return *q.memory
+	}
+}

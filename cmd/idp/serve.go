@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ente.example/idp/audit"
+	"ente.example/idp/database"
+)
+
+type serveCommand struct {
+	Migrate bool   `help:"Bring the database to this program's schema first."`
+	Workers string `help:"all, none, or some of delivery,audit,janitor." default:"all"`
+}
+
+// finishWithin is how long requests under way may take after SIGTERM, once
+// the drain delay is over.
+const finishWithin = 25 * time.Second
+
+// Run serves until SIGTERM, then drains and returns nil (exit 0).
+func (c *serveCommand) Run(i *invocation) error {
+	logger, err := newLogger(i, i.settings)
+	if err != nil {
+		return err
+	}
+	if err := i.settings.check(); err != nil {
+		return err
+	}
+	v, err := wire(i.ctx, i.settings, options{logger: logger, open: openDatabase, migrate: c.Migrate})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = v.close() }()
+	unlock, err := lockServe(v.db)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	names, err := chooseWorkers(c.Workers)
+	if err != nil {
+		return err
+	}
+	return v.serve(i.ctx, names, func(public, admin net.Addr) {
+		logger.Info("serving", "issuer", v.settings.Issuer, "listen", public.String(), "admin", admin.String(), "version", version().Version)
+	})
+}
+
+// serve runs the listeners and the workers named until ctx ends.
+func (v *services) serve(ctx context.Context, workers []string, ready func(public, admin net.Addr)) error {
+	site, err := v.site()
+	if err != nil {
+		return err
+	}
+	if err := v.ring.Ensure(ctx); err != nil {
+		return fmt.Errorf("prepare signing keys: %w", err)
+	}
+	public, err := v.listen()
+	if err != nil {
+		return err
+	}
+	admin, err := net.Listen("tcp", v.settings.AdminListen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("listen for administration: %w", err), public.Close())
+	}
+	if err := v.note(ctx, audit.ServeStarted); err != nil {
+		return errors.Join(err, public.Close(), admin.Close())
+	}
+	s := &server{services: v, site: site.HTTP(nil)}
+	s.admin = site.HTTP(s.adminRoutes())
+	s.admin.WriteTimeout = 2 * time.Minute // a profile takes its time
+	ready(public.Addr(), admin.Addr())
+	return s.run(ctx, public, admin, workers)
+}
+
+// server is one node while it serves.
+type server struct {
+	*services
+	site     *http.Server
+	admin    *http.Server
+	draining atomic.Bool
+}
+
+// run ends in order: not ready, drain, finish requests, then the workers,
+// then the admin listener, so that a probe sees the drain.
+func (s *server) run(ctx context.Context, public, admin net.Listener, workers []string) error {
+	listeners, lctx := errgroup.WithContext(context.WithoutCancel(ctx))
+	listeners.Go(func() error { return serveUntilClosed(s.site, public) })
+	listeners.Go(func() error { return serveUntilClosed(s.admin, admin) })
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	running := s.startWorkers(work, workers)
+	select {
+	case <-ctx.Done():
+	case <-lctx.Done(): // a listener broke
+	}
+	s.draining.Store(true)
+	if lctx.Err() == nil {
+		wait(lctx, s.policy.drain)
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	defer cancel()
+	errs := []error{s.site.Shutdown(stop), s.note(stop, audit.ServeStopped)}
+	stopWork()
+	errs = append(errs, running.Wait(), s.admin.Shutdown(stop), listeners.Wait())
+	return errors.Join(errs...)
+}
+
+func serveUntilClosed(s *http.Server, l net.Listener) error {
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// note records that this node starts or stops.
+func (v *services) note(ctx context.Context, what audit.Type) error {
+	return v.db.InTx(ctx, func(ctx context.Context) error {
+		return v.audit.Record(ctx, audit.Event{
+			Type: what, Outcome: audit.Succeeded, Actor: audit.Actor{Kind: audit.System, ID: "serve"},
+			Details: map[string]string{"version": version().Version},
+		})
+	})
+}
+
+// listen opens the public listener, with TLS where there is a certificate.
+func (v *services) listen() (net.Listener, error) {
+	l, err := net.Listen("tcp", v.settings.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen for the public: %w", err)
+	}
+	if v.settings.TLSCertFile == "" {
+		return l, nil
+	}
+	c, err := newCertificate(v.settings.TLSCertFile, v.settings.TLSKeyFile, v.logger)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return tls.NewListener(l, &tls.Config{
+		MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: []string{"h2", "http/1.1"},
+	}), nil
+}
+
+// lockServe admits one serve to a SQLite file; commands come and go.
+func lockServe(db *database.DB) (unlock func(), err error) {
+	if db.Dialect() != database.SQLite {
+		return func() {}, nil
+	}
+	f, err := os.OpenFile(db.Path()+".serve.lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the database file: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("another idp serve runs on %s; SQLite is for one node", db.Path()), f.Close())
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+// newLogger writes to standard error, so that standard output stays free.
+func newLogger(i *invocation, s settings) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		return nil, fmt.Errorf("log-level %q is none of debug, info, warn, error", s.LogLevel)
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if strings.EqualFold(s.LogFormat, "text") {
+		return slog.New(slog.NewTextHandler(i.err, o)), nil
+	}
+	return slog.New(slog.NewJSONHandler(i.err, o)), nil
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ente.example/idp/audit"
+	"ente.example/idp/citizens"
+	"ente.example/idp/clients"
+	"ente.example/idp/consent"
+	"ente.example/idp/credentials"
+	"ente.example/idp/database"
+	"ente.example/idp/delivery"
+	"ente.example/idp/login"
+	"ente.example/idp/migrations"
+	"ente.example/idp/provider"
+	"ente.example/idp/secrets"
+	"ente.example/idp/templates"
+	"ente.example/idp/throttle"
+	"ente.example/idp/web"
+)
+
+// levelPIN is the level of a sign-in with codice fiscale and PIN alone.
+const levelPIN = "https://www.spid.gov.it/SpidL1"
+
+// scopes are those that exist.
+var scopes = []string{"openid", "profile", "email", "phone", "address", "fiscal_code", "pin", "offline_access"} //nolint:gochecknoglobals // a list, never changed
+
+// services is the whole of the house, wired once and in the same way for
+// serve, the demo, the workers and every command: so what a command changes
+// has every consequence that a page would have.
+type services struct {
+	settings settings
+	policy   *policy
+	logger   *slog.Logger
+	metrics  *prometheus.Registry
+	counters *counters
+
+	db           *database.DB
+	keys         *secrets.Ring
+	audit        *audit.Log
+	citizens     *citizens.Registry
+	throttle     *throttle.Guard
+	outbox       *delivery.Outbox
+	hasher       *credentials.Hasher
+	pins         *credentials.Service
+	clients      *clients.Registry
+	interactions *login.Interactions
+	sessions     *login.Sessions
+	consents     *consent.Consents
+	ring         *provider.KeyRing
+	provider     *provider.Provider
+	templates    *templates.Set
+}
+
+// options are what differs between a server, a command and a test.
+type options struct {
+	logger *slog.Logger
+	open   func(ctx context.Context, url string) (*database.DB, error)
+	// migrated skips the check of the schema, which serve --migrate makes good
+	migrate bool
+}
+
+func openDatabase(ctx context.Context, url string) (*database.DB, error) {
+	return database.Open(ctx, url, database.Options{})
+}
+
+// wire builds the services. What must follow from a rule but lives above it is
+// handed down here as a function.
+func wire(ctx context.Context, s settings, o options) (_ *services, err error) {
+	v := &services{settings: s, logger: o.logger, metrics: prometheus.NewRegistry()}
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	if v.policy, err = loadPolicy(s); err != nil {
+		return nil, err
+	}
+	if v.keys, err = secrets.Load(s.SecretsDir); err != nil {
+		return nil, err
+	}
+	if v.db, err = o.open(ctx, s.DatabaseURL); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, v.db.Close())
+		}
+	}()
+	if err := v.schema(ctx, o.migrate); err != nil {
+		return nil, err
+	}
+	v.counters = newCounters(v.metrics)
+	for _, build := range []func() error{v.ground, v.people, v.services, v.protocol} {
+		if err := build(); err != nil {
+			return nil, err
+		}
+	}
+	return v, v.observe()
+}
+
+func (v *services) schema(ctx context.Context, migrate bool) error {
+	if !migrate {
+		return migrations.Check(ctx, v.db)
+	}
+	applied, err := migrations.Up(ctx, v.db)
+	if len(applied) > 0 {
+		v.logger.InfoContext(ctx, "migrated the database", "migrations", len(applied))
+	}
+	return err
+}
+
+// ground is what every rule stands on: the audit and the words.
+func (v *services) ground() error {
+	anchors, err := v.settings.anchors()
+	if err != nil {
+		return err
+	}
+	node, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("read this node's name: %w", err)
+	}
+	v.audit, err = audit.New(audit.Deps{
+		DB: v.db, Signer: v.keys.AuditSigner(), Verifier: v.keys.AuditVerifier(), Anchors: anchors, Node: node,
+	})
+	if err != nil {
+		return err
+	}
+	institution := templates.Sample()
+	if v.settings.InstitutionFile != "" {
+		if institution, err = templates.LoadInstitution(v.settings.InstitutionFile); err != nil {
+			return err
+		}
+	}
+	v.templates, err = templates.New(templates.Options{Institution: institution, HexPIN: v.policy.pins.Alphabet == credentials.Hex})
+	return err
+}
+
+// people is the registry and what reaches them.
+func (v *services) people() (err error) {
+	v.citizens, err = citizens.New(citizens.Deps{
+		DB: v.db, Seal: v.keys.AEAD(secrets.CitizensSeal), Index: v.keys.PRF(secrets.CitizensIndex),
+	})
+	if err != nil {
+		return err
+	}
+	v.throttle, err = throttle.New(throttle.Deps{DB: v.db, Key: v.keys.PRF(secrets.Throttle), Policy: v.policy.lock})
+	if err != nil {
+		return err
+	}
+	senders := map[delivery.Channel]delivery.Sender{}
+	if v.settings.OutboxDir != "" {
+		folder := delivery.NewFolder(v.settings.OutboxDir)
+		for _, c := range []delivery.Channel{delivery.SMS, delivery.Email, delivery.PEC, delivery.Post} {
+			senders[c] = folder
+		}
+	}
+	v.outbox, err = delivery.New(delivery.Deps{
+		DB: v.db, Seal: v.keys.Seal, Open: v.keys.Open, Senders: senders, Audit: v.audit, Words: v.templates.Mail,
+		Accepted: func(ctx context.Context, r delivery.Receipt) error { return v.pins.Accepted(ctx, r) },
+		Failed:   func(ctx context.Context, r delivery.Receipt) error { return v.pins.Failed(ctx, r) },
+		Observe:  v.counters.delivered, Logger: v.logger, Policy: v.policy.delivery,
+	})
+	return err
+}
+
+// services are the PIN and what a sign-in leaves behind.
+func (v *services) services() (err error) {
+	v.hasher, err = credentials.NewHasher(credentials.HasherDeps{DB: v.db, Cost: v.policy.hash})
+	if err != nil {
+		return err
+	}
+	v.sessions, err = login.NewSessions(login.SessionsDeps{
+		DB: v.db, Audit: v.audit, Policy: v.policy.sessions,
+		Ended: func(ctx context.Context, sid, reason string) error { return v.provider.EndSession(ctx, sid, reason) },
+	})
+	if err != nil {
+		return err
+	}
+	v.pins, err = credentials.New(credentials.Deps{
+		DB: v.db, Citizens: v.citizens, Throttle: v.throttle, Outbox: v.outbox, Audit: v.audit,
+		Pepper: v.keys.PRF(secrets.PINPepper), Wrap: v.keys.AEAD(secrets.PINWrap), Candidates: v.keys.AEAD(secrets.CandidateSeal),
+		Hasher: v.hasher, Policy: v.policy.pins, Eligibility: citizens.Eligibility(v.settings.Eligibility),
+		Ended: v.endedPIN, Observe: v.counters.guessed, Logger: v.logger,
+	})
+	if err != nil {
+		return err
+	}
+	v.clients, err = clients.New(clients.Deps{DB: v.db, Audit: v.audit, Policy: v.policy.clients, Scopes: scopes})
+	return err
+}
+
+// endedPIN is what follows when a PIN is revoked, suspended or replaced by a
+// recovery: sessions and grants built on it end in the same transaction.
+func (v *services) endedPIN(ctx context.Context, id citizens.ID, why credentials.Reason) error {
+	if err := v.sessions.EndCitizen(ctx, id, string(why)); err != nil {
+		return err
+	}
+	return v.provider.RevokeCitizen(ctx, id, string(why))
+}
+
+// protocol is what the relying services speak to.
+func (v *services) protocol() (err error) {
+	if v.interactions, err = login.NewInteractions(v.db); err != nil {
+		return err
+	}
+	v.consents, err = consent.New(consent.Deps{DB: v.db, Audit: v.audit, Interactions: v.interactions})
+	if err != nil {
+		return err
+	}
+	v.ring, err = provider.NewKeyRing(provider.KeyDeps{
+		DB: v.db, Wrap: v.keys.AEAD(secrets.SigningWrap), Audit: v.audit, Policy: v.policy.keys, Logger: v.logger,
+	})
+	if err != nil {
+		return err
+	}
+	v.provider, err = provider.New(provider.Deps{
+		DB: v.db, Issuer: v.settings.Issuer, Clients: v.clients, Citizens: v.citizens, Credentials: v.pins,
+		Sessions: v.sessions, Interactions: v.interactions, Consents: v.consents, Audit: v.audit, Keys: v.ring,
+		SubjectKey: v.keys.PRF(secrets.Subject), RefreshKey: v.keys.PRF(secrets.Refresh),
+		Lifetimes: v.policy.tokens, Scopes: scopes, LevelACRs: []string{levelPIN}, Logger: v.logger, Metrics: v.metrics,
+	})
+	return err
+}
+
+// site mounts every page and endpoint.
+func (v *services) site() (*web.Server, error) {
+	proxies, err := v.settings.proxies()
+	if err != nil {
+		return nil, err
+	}
+	server, err := web.New(web.Options{
+		Templates: v.templates, Issuer: v.settings.Issuer, TrustedProxies: proxies, Forms: v.keys.PRF(secrets.Forms),
+		Logger: v.logger, Metrics: v.metrics, Unavailable: database.IsUnavailable,
+	})
+	if err != nil {
+		return nil, err
+	}
+	signIn, err := login.New(login.Deps{
+		DB: v.db, Interactions: v.interactions, Sessions: v.sessions, Credentials: v.pins, Citizens: v.citizens,
+		Clients: v.clients, Issuer: v.settings.Issuer, ACR: levelPIN,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ask, err := consent.NewHandler(consent.HandlerDeps{
+		Consents: v.consents, Interactions: v.interactions, Sessions: v.sessions, Citizens: v.citizens,
+		Clients: v.clients, Issuer: v.settings.Issuer, LevelACRs: []string{levelPIN},
+	})
+	if err != nil {
+		return nil, err
+	}
+	v.provider.Mount(server.Echo)
+	signIn.Mount(server.Echo)
+	ask.Mount(server.Echo)
+	return server, nil
+}
+
+// close lets go of the database.
+func (v *services) close() error { return v.db.Close() }
