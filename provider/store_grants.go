@@ -125,7 +125,7 @@ func (g *grants) live(ctx context.Context, id string) (grantRow, error) {
 
 func (g *grants) one(ctx context.Context, where string, key any) (grantRow, error) {
 	var r struct {
-		grantRow
+		Row   grantRow `gorm:"embedded"`
 		Clock database.Time
 	}
 	err := g.db.Read(ctx).Table("grants").Select("*, ? AS clock", g.db.NowExpr()).Where(where, key).Take(&r).Error
@@ -135,8 +135,8 @@ func (g *grants) one(ctx context.Context, where string, key any) (grantRow, erro
 	if err != nil {
 		return grantRow{}, fmt.Errorf("read grant: %w", err)
 	}
-	r.Now = r.Clock.Time
-	return r.grantRow, nil
+	r.Row.Now = r.Clock.Time
+	return r.Row, nil
 }
 
 // redeem uses up the code, and starts the refresh family where the grant has
