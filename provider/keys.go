@@ -101,10 +101,10 @@ type KeyRing struct {
 	generate func(alg string) (crypto.Signer, error)
 
 	snap    atomic.Pointer[snapshot]
-	loading sync.Mutex // one reader of the database at a time; guards the rest
-	tried   time.Time
-	failed  error
-	again   time.Duration // between two reads that requests ask for
+	loading sync.Mutex    // one reader of the database at a time; guards the rest
+	tried   time.Time     // when a request last asked for a read
+	failed  error         // how that went
+	again   time.Duration // between two of them
 }
 
 // NewKeyRing makes a key ring. It holds no key until Ensure or Load.
@@ -131,9 +131,11 @@ func (k *KeyRing) Load(ctx context.Context) error {
 	return k.load(ctx)
 }
 
-// load needs k.loading held.
+// load needs k.loading held. It never waits long: others wait for it.
 func (k *KeyRing) load(ctx context.Context) error {
-	k.tried = time.Now() // before reading: what is read may change meanwhile
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	asked := time.Now() // before reading: what is read may change meanwhile
 	rows, now, err := k.store.all(ctx)
 	if err != nil {
 		return fmt.Errorf("load signing keys: %w", err)
@@ -142,7 +144,7 @@ func (k *KeyRing) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load signing keys: %w", err)
 	}
-	s.asked, s.now = k.tried, now
+	s.asked, s.now = asked, now
 	k.snap.Store(s)
 	return nil
 }
@@ -150,28 +152,37 @@ func (k *KeyRing) load(ctx context.Context) error {
 // current is what this node knows, asked for anew when Run has not done so
 // lately: a revoked key is gone within two polls even on a node whose Run lags.
 func (k *KeyRing) current(ctx context.Context) (*snapshot, error) {
-	if s := k.snap.Load(); time.Since(s.asked) <= 2*k.policy.Poll {
-		return s, nil
+	age := time.Since(k.snap.Load().asked)
+	if age <= 2*k.policy.Poll {
+		return k.snap.Load(), nil
 	}
-	err := k.reload(ctx)
-	s := k.snap.Load()
-	if err != nil && time.Since(s.asked) > k.staleAfter() {
+	stale := age > k.staleAfter()
+	err := k.reload(ctx, stale)
+	if err != nil && stale {
 		return nil, fmt.Errorf("%w: %w", ErrKeysStale, err)
 	}
-	return s, nil
+	return k.snap.Load(), nil
 }
 
-// reload loads unless another goroutine has just tried to: a database that is
-// down, or a flood of made-up kids, costs one statement a second.
-func (k *KeyRing) reload(ctx context.Context) error {
-	k.loading.Lock()
-	defer k.loading.Unlock()
-	if time.Since(k.tried) < k.again {
-		return k.failed
+// reload loads, unless that was tried a moment ago: a database that is down,
+// or a flood of made-up kids, costs one statement a second. Who need not wait
+// for another's attempt does not.
+func (k *KeyRing) reload(ctx context.Context, wait bool) error {
+	if wait {
+		k.loading.Lock()
+	} else if !k.loading.TryLock() {
+		return nil
 	}
-	k.failed = k.load(context.WithoutCancel(ctx))
+	defer k.loading.Unlock()
+	if time.Since(k.tried) >= k.again {
+		k.failed = k.load(context.WithoutCancel(ctx))
+		k.tried = time.Now()
+	}
 	return k.failed
 }
+
+// loadTimeout bounds one look at the database.
+const loadTimeout = 3 * time.Second
 
 // staleAfter is how long a node that cannot reach the database goes on signing
 // and verifying. It is shorter than the skew that published keys are kept for.

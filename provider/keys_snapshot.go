@@ -47,6 +47,7 @@ func (k *KeyRing) snapshotOf(rows []keyRow, last *snapshot) (*snapshot, error) {
 	s := emptySnapshot()
 	var published []jose.JSONWebKey
 	for _, r := range rows {
+		s.due = append(s.due, r)
 		if r.State == keyRevoked {
 			continue
 		}
@@ -61,7 +62,6 @@ func (k *KeyRing) snapshotOf(rows []keyRow, last *snapshot) (*snapshot, error) {
 		if r.State != keyRetired {
 			published = append(published, one.public)
 		}
-		s.due = append(s.due, r)
 	}
 	var err error
 	s.jwks, err = render(jose.JSONWebKeySet{Keys: published})

@@ -402,5 +402,5 @@ func age(k *KeyRing, d time.Duration) {
 	s := *k.snap.Load()
 	s.asked = s.asked.Add(-d)
 	k.snap.Store(&s)
-	k.tried = k.tried.Add(-d)
+	k.tried = time.Time{}
 }

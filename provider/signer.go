@@ -104,7 +104,7 @@ func (k *KeyRing) verifier(ctx context.Context, kid string) (*key, error) {
 	if key, ok := s.byKid[kid]; ok {
 		return key, nil
 	}
-	if err := k.reload(ctx); err != nil {
+	if err := k.reload(ctx, true); err != nil {
 		return nil, err
 	}
 	return k.snap.Load().byKid[kid], nil

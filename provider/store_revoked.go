@@ -30,6 +30,6 @@ func (s *revokedTokens) has(ctx context.Context, jti string) (bool, error) {
 // sweep deletes a batch of rows whose tokens are over anyway.
 func (s *revokedTokens) sweep(ctx context.Context) (int, error) {
 	res := s.db.Write(ctx).Exec(`DELETE FROM revoked_tokens WHERE jti IN
-		(SELECT jti FROM revoked_tokens WHERE expires_at <= ? ORDER BY expires_at LIMIT 500)`, s.db.NowExpr())
+		(SELECT jti FROM revoked_tokens WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`, s.db.NowExpr(), sweepBatch)
 	return int(res.RowsAffected), res.Error
 }

@@ -1,0 +1,176 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"ente.example/idp/clients"
+	"github.com/labstack/echo/v4"
+)
+
+// errNoToken is returned for an access token that is not, or no longer, good:
+// not ours, expired, or its grant ended. Callers are told no more than that.
+var errNoToken = errors.New("access token is not valid")
+
+// audience is a JSON string or array of strings (RFC 7519 §4.1.3).
+type audience []string
+
+// MarshalJSON writes a single audience as a string, as most libraries do.
+func (a audience) MarshalJSON() ([]byte, error) {
+	if len(a) == 1 {
+		return json.Marshal(a[0])
+	}
+	return json.Marshal([]string(a))
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *audience) UnmarshalJSON(raw []byte) error {
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		*a = audience{one}
+		return nil
+	}
+	return json.Unmarshal(raw, (*[]string)(a))
+}
+
+// accessClaims are the claims of an access token (RFC 9068). GID names the
+// grant it hangs on; a client_credentials token has none.
+type accessClaims struct {
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  audience `json:"aud"`
+	ClientID  string   `json:"client_id"`
+	Scope     string   `json:"scope,omitempty"`
+	JTI       string   `json:"jti"`
+	GID       string   `json:"gid,omitempty"`
+	SID       string   `json:"sid,omitempty"`
+	AuthTime  int64    `json:"auth_time,omitempty"`
+	ACR       string   `json:"acr,omitempty"`
+	AMR       []string `json:"amr,omitempty"`
+	IssuedAt  int64    `json:"iat"`
+	ExpiresAt int64    `json:"exp"`
+}
+
+func (a accessClaims) scopes() []string { return strings.Fields(a.Scope) }
+
+func (a accessClaims) has(scope string) bool { return slices.Contains(a.scopes(), scope) }
+
+// accessToken is an access token that is good now.
+type accessToken struct {
+	accessClaims
+	grant  grantRow // zero for client_credentials
+	client clients.Client
+}
+
+// readAccess checks what the token itself says: that we signed it as an access
+// token. Whether it still counts is for liveAccess.
+func (p *Provider) readAccess(ctx context.Context, token string) (accessClaims, error) {
+	raw, _, err := p.keys.Verify(ctx, token, TypAccessToken)
+	if errors.Is(err, ErrBadToken) {
+		return accessClaims{}, errNoToken
+	}
+	if err != nil {
+		return accessClaims{}, fmt.Errorf("verify access token: %w", err)
+	}
+	var a accessClaims
+	if err := json.Unmarshal(raw, &a); err != nil || a.Issuer != p.issuer || a.ClientID == "" || a.JTI == "" {
+		return accessClaims{}, errNoToken
+	}
+	return a, nil
+}
+
+// verifyAccess reports whether an access token counts now: its time, its
+// client, and by one read the grant it hangs on. Any error but errNoToken says
+// that this cannot be known now.
+func (p *Provider) verifyAccess(ctx context.Context, token string) (accessToken, error) {
+	claims, err := p.readAccess(ctx, token)
+	if err != nil {
+		return accessToken{}, err
+	}
+	a := accessToken{accessClaims: claims}
+	a.client, err = p.clients.Get(ctx, claims.ClientID)
+	switch {
+	case errors.Is(err, clients.ErrUnknown), errors.Is(err, clients.ErrDisabled):
+		return accessToken{}, errNoToken
+	case err != nil:
+		return accessToken{}, fmt.Errorf("verify access token: %w", err)
+	}
+	now, err := p.hold(ctx, &a)
+	if err != nil {
+		return accessToken{}, err
+	}
+	if now.Unix() >= claims.ExpiresAt {
+		return accessToken{}, errNoToken
+	}
+	return a, nil
+}
+
+// hold looks up what the token hangs on, and reads the clock that its times
+// were written by. A client_credentials token hangs on nothing but its jti.
+func (p *Provider) hold(ctx context.Context, a *accessToken) (time.Time, error) {
+	if a.GID == "" {
+		revoked, err := p.revoked.has(ctx, a.JTI)
+		if err != nil {
+			return time.Time{}, fmt.Errorf("verify access token: %w", err)
+		}
+		if revoked {
+			return time.Time{}, errNoToken
+		}
+		return time.Now(), nil
+	}
+	row, err := p.grants.live(ctx, a.GID)
+	if errors.Is(err, errGrantGone) || err == nil && row.ClientID != a.ClientID {
+		return time.Time{}, errNoToken
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("verify access token: %w", err)
+	}
+	a.grant = row
+	return row.Now, nil
+}
+
+// bearer takes the access token from the Authorization header, or from the
+// body of a form that is posted (RFC 6750 §2.1, §2.2); never from the query,
+// which every proxy logs. None at all is an empty token.
+func bearer(c echo.Context) (string, error) {
+	r := c.Request()
+	if r.URL.Query().Has("access_token") {
+		return "", badRequest(codeInvalidRequest, "an access token does not belong in the query")
+	}
+	headers := r.Header.Values(echo.HeaderAuthorization)
+	if len(headers) > 1 {
+		return "", badRequest(codeInvalidRequest, "more than one Authorization header")
+	}
+	token := ""
+	if len(headers) == 1 {
+		scheme, rest, _ := strings.Cut(headers[0], " ")
+		if strings.EqualFold(scheme, "Bearer") {
+			token = strings.TrimSpace(rest)
+		}
+	}
+	if r.Method != http.MethodPost || !isForm(r) {
+		return token, nil
+	}
+	f, err := parseForm(c)
+	if err != nil {
+		return "", err
+	}
+	if posted := f.Get("access_token"); posted != "" {
+		if token != "" {
+			return "", badRequest(codeInvalidRequest, "the access token is sent twice")
+		}
+		token = posted
+	}
+	return token, nil
+}
+
+func isForm(r *http.Request) bool {
+	kind, _, _ := strings.Cut(r.Header.Get(echo.HeaderContentType), ";")
+	return strings.EqualFold(strings.TrimSpace(kind), formContentType)
+}

@@ -1,0 +1,115 @@
+package provider
+
+import (
+	"slices"
+	"time"
+
+	"ente.example/idp/clients"
+	"ente.example/idp/consent"
+	"github.com/labstack/echo/v4"
+)
+
+// The paths of the endpoints about tokens, keys and sign-out.
+const (
+	jwksPath       = "/jwks"
+	userinfoPath   = "/userinfo"
+	introspectPath = "/introspect"
+	revokePath     = "/revoke"
+
+	openIDPath = "/.well-known/openid-configuration"
+	oauthPath  = "/.well-known/oauth-authorization-server"
+)
+
+// discoveryAge is how long clients may keep the discovery documents. They
+// change only with a release or a new configuration.
+const discoveryAge = 15 * time.Minute
+
+// metadata is what OpenID Connect Discovery, RFC 8414 and RP-Initiated Logout
+// publish. It says what this program does, and says no where silence would
+// mean yes (request_uri_parameter_supported).
+type metadata struct {
+	Issuer                string   `json:"issuer"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	TokenEndpoint         string   `json:"token_endpoint"`
+	UserinfoEndpoint      string   `json:"userinfo_endpoint"`
+	JWKSURI               string   `json:"jwks_uri"`
+	IntrospectionEndpoint string   `json:"introspection_endpoint"`
+	RevocationEndpoint    string   `json:"revocation_endpoint"`
+	EndSessionEndpoint    string   `json:"end_session_endpoint"`
+	Scopes                []string `json:"scopes_supported"`
+	Claims                []string `json:"claims_supported"`
+	ClaimTypes            []string `json:"claim_types_supported"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	ResponseModes         []string `json:"response_modes_supported"`
+	GrantTypes            []string `json:"grant_types_supported"`
+	SubjectTypes          []string `json:"subject_types_supported"`
+	ACRValues             []string `json:"acr_values_supported"`
+	PromptValues          []string `json:"prompt_values_supported"`
+	UILocales             []string `json:"ui_locales_supported"`
+	PKCEMethods           []string `json:"code_challenge_methods_supported"`
+	IDTokenAlgs           []string `json:"id_token_signing_alg_values_supported"`
+	UserinfoAlgs          []string `json:"userinfo_signing_alg_values_supported"`
+	TokenAuth             []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgs         []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAuth     []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAuthAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	RevocationAuth        []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAuthAlgs    []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	ClaimsParameter       bool     `json:"claims_parameter_supported"`
+	RequestParameter      bool     `json:"request_parameter_supported"`
+	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
+	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
+}
+
+func (p *Provider) metadata() metadata {
+	confidential := []string{clients.AuthBasic, clients.AuthPost, clients.AuthPrivateKeyJWT}
+	all := append(slices.Clone(confidential), clients.AuthNone)
+	return metadata{
+		Issuer:                p.issuer,
+		AuthorizationEndpoint: p.issuer + authorizePath,
+		TokenEndpoint:         p.issuer + tokenPath,
+		UserinfoEndpoint:      p.issuer + userinfoPath,
+		JWKSURI:               p.issuer + jwksPath,
+		IntrospectionEndpoint: p.issuer + introspectPath,
+		RevocationEndpoint:    p.issuer + revokePath,
+		EndSessionEndpoint:    p.issuer + EndSessionPath,
+		Scopes:                p.scopes,
+		Claims:                p.claimNames(),
+		ClaimTypes:            []string{"normal"},
+		ResponseTypes:         []string{"code"},
+		ResponseModes:         []string{"query", "form_post"},
+		GrantTypes:            []string{clients.GrantAuthorizationCode, clients.GrantRefreshToken, clients.GrantClientCredentials},
+		SubjectTypes:          []string{clients.SubjectPairwise, clients.SubjectPublic},
+		ACRValues:             p.levels,
+		PromptValues:          []string{"none", "login", "consent", "select_account"},
+		UILocales:             []string{"it", "en"},
+		PKCEMethods:           []string{"S256"},
+		IDTokenAlgs:           Algorithms(),
+		UserinfoAlgs:          Algorithms(),
+		TokenAuth:             all,
+		TokenAuthAlgs:         Algorithms(),
+		IntrospectionAuth:     confidential,
+		IntrospectionAuthAlgs: Algorithms(),
+		RevocationAuth:        all,
+		RevocationAuthAlgs:    Algorithms(),
+		ClaimsParameter:       true,
+		IssParameter:          true,
+	}
+}
+
+// claimNames are the claims about the sign-in, and those about the citizen
+// under the scopes there are.
+func (p *Provider) claimNames() []string {
+	names := []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "sid"}
+	for _, name := range consent.ClaimsOf(p.scopes) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// serveDiscovery answers both documents: RFC 8414 was made to be a superset.
+func (p *Provider) serveDiscovery(c echo.Context) error {
+	return p.discovery.serve(c, "application/json", discoveryAge)
+}

@@ -1,0 +1,159 @@
+package provider
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ente.example/idp/database"
+	"ente.example/idp/database/databasetest"
+)
+
+func TestDiscoveryNamesWhatIsThere(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		doc := h.do(h.get(openIDPath, "")).json(t)
+		if doc["issuer"] != h.issuer {
+			t.Errorf("issuer: got %v, want %s", doc["issuer"], h.issuer)
+		}
+		for name, v := range doc {
+			if !strings.HasSuffix(name, "_endpoint") && name != "jwks_uri" {
+				continue
+			}
+			path, ok := strings.CutPrefix(v.(string), h.issuer)
+			if !ok {
+				t.Errorf("%s: %v is not below the issuer", name, v)
+			}
+			get, post := h.do(h.get(path, "")).StatusCode, h.do(h.post(path)).StatusCode
+			if absent(get) && absent(post) {
+				t.Errorf("%s: GET %d, POST %d at %s", name, get, post, path)
+			}
+		}
+	})
+}
+
+func absent(status int) bool {
+	return status == http.StatusNotFound || status == http.StatusMethodNotAllowed
+}
+
+func TestDiscoverySaysWhatThisProviderDoes(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		doc := h.do(h.get(openIDPath, "")).json(t)
+		list := func(items ...any) []any { return items }
+		want := map[string]any{
+			"request_parameter_supported":                      false, // silence would mean so too
+			"request_uri_parameter_supported":                  false, // silence would mean true
+			"claims_parameter_supported":                       true,
+			"authorization_response_iss_parameter_supported":   true,
+			"code_challenge_methods_supported":                 list("S256"),
+			"response_types_supported":                         list("code"),
+			"response_modes_supported":                         list("query", "form_post"),
+			"subject_types_supported":                          list("pairwise", "public"),
+			"acr_values_supported":                             list("https://www.spid.gov.it/SpidL1"),
+			"prompt_values_supported":                          list("none", "login", "consent", "select_account"),
+			"ui_locales_supported":                             list("it", "en"),
+			"grant_types_supported":                            list("authorization_code", "refresh_token", "client_credentials"),
+			"introspection_endpoint_auth_methods_supported":    list("client_secret_basic", "client_secret_post", "private_key_jwt"),
+			"token_endpoint_auth_methods_supported":            list("client_secret_basic", "client_secret_post", "private_key_jwt", "none"),
+			"token_endpoint_auth_signing_alg_values_supported": list("RS256", "PS256", "ES256", "EdDSA"),
+			"id_token_signing_alg_values_supported":            list("RS256", "PS256", "ES256", "EdDSA"),
+		}
+		got := map[string]any{}
+		for name := range want {
+			got[name] = doc[name]
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("discovery (-want +got):\n%s", diff)
+		}
+		if !strings.Contains(h.do(h.get(openIDPath, "")).body, `"https://attributes.eid.gov.it/fiscal_number"`) {
+			t.Error("claims_supported lacks the fiscal number")
+		}
+		if oauth := h.do(h.get(oauthPath, "")).json(t); cmp.Diff(doc, oauth) != "" {
+			t.Error("the two documents differ")
+		}
+	})
+}
+
+func TestPublishedDocumentsAreCacheable(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		for _, path := range []string{openIDPath, oauthPath, jwksPath} {
+			full := h.do(h.get(path, ""))
+			etag := full.Header.Get("ETag")
+			if full.StatusCode != http.StatusOK || etag == "" || full.Header.Get("Cache-Control") != "public, max-age=900" {
+				t.Errorf("%s: %d, ETag %q, Cache-Control %q", path, full.StatusCode, etag, full.Header.Get("Cache-Control"))
+			}
+			if got := full.Header.Get("Access-Control-Allow-Origin"); got != "*" {
+				t.Errorf("%s: scripts may not read it (%q)", path, got)
+			}
+			for _, tags := range []string{etag, "W/" + etag, `"other", ` + etag, "*"} {
+				again := h.get(path, "")
+				again.Header.Set("If-None-Match", tags)
+				if got := h.do(again); got.StatusCode != http.StatusNotModified || got.body != "" {
+					t.Errorf("%s with If-None-Match %s: got %d", path, tags, got.StatusCode)
+				}
+			}
+			head := h.get(path, "")
+			head.Method = http.MethodHead
+			if got := h.do(head); got.StatusCode != http.StatusOK || got.body != "" || got.Header.Get("ETag") != etag {
+				t.Errorf("HEAD %s: got %d, %d bytes", path, got.StatusCode, len(got.body))
+			}
+		}
+	})
+}
+
+func TestJWKSOutlivesTheDatabaseButIsNotCachedLong(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		before := h.do(h.get(jwksPath, "")).body
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range []int{180, 3600} {
+			age(h.provider.keys, time.Duration(d)*time.Second)
+			got := h.do(h.get(jwksPath, ""))
+			if got.StatusCode != http.StatusOK || got.body != before || got.Header.Get("Cache-Control") != "public, max-age=60" {
+				t.Errorf("without the database: %d, Cache-Control %q", got.StatusCode, got.Header.Get("Cache-Control"))
+			}
+		}
+	})
+}
+
+func TestJWKSHoldsNoPrivatePart(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		keys := h.do(h.get(jwksPath, "")).json(t)["keys"].([]any)
+		if len(keys) != len(Algorithms()) {
+			t.Errorf("got %d keys, want %d", len(keys), len(Algorithms()))
+		}
+		for _, one := range keys {
+			for _, member := range []string{"d", "p", "q", "dp", "dq", "qi", "k"} {
+				if _, ok := one.(map[string]any)[member]; ok {
+					t.Errorf("a published key has the member %q", member)
+				}
+			}
+		}
+	})
+}
+
+func TestScriptsMayAskBeforehand(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		for path, want := range map[string]int{userinfoPath: http.StatusNoContent, revokePath: http.StatusNoContent, jwksPath: http.StatusNoContent} {
+			r := h.get(path, "")
+			r.Method = http.MethodOptions
+			r.Header.Set("Origin", "https://app.example")
+			got := h.do(r)
+			if got.StatusCode != want || got.Header.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type" {
+				t.Errorf("OPTIONS %s: got %d %v", path, got.StatusCode, got.Header)
+			}
+			if got.Header.Get("Access-Control-Allow-Credentials") != "" {
+				t.Errorf("OPTIONS %s lets cookies in", path)
+			}
+		}
+	})
+}

@@ -1,0 +1,37 @@
+package provider
+
+import (
+	"net/http"
+
+	"ente.example/idp/audit"
+	"ente.example/idp/login"
+	"github.com/labstack/echo/v4"
+)
+
+// resources is what the endpoints beside authorize and token work with.
+type resources struct {
+	revoked   *revokedTokens
+	discovery document
+}
+
+func newResources(p *Provider) (r resources, err error) {
+	r.revoked = &revokedTokens{db: p.db}
+	r.discovery, err = render(p.metadata())
+	return r, err
+}
+
+// mountResources registers everything but the endpoints that issue tokens.
+func (p *Provider) mountResources(e *echo.Echo) {
+	open(e, openIDPath, p.serveDiscovery, http.MethodGet)
+	open(e, oauthPath, p.serveDiscovery, http.MethodGet)
+	open(e, jwksPath, p.serveJWKS, http.MethodGet)
+	open(e, userinfoPath, p.userinfo, http.MethodGet, http.MethodPost)
+	open(e, revokePath, p.revoke, http.MethodPost)
+	e.POST(introspectPath, p.introspect)
+	p.mountEndSession(e)
+}
+
+// clientActor is a client that has proved who it is, with its request.
+func clientActor(c echo.Context, id string) audit.Actor {
+	return audit.Actor{Kind: audit.Client, ID: id, Request: login.Actor(c, nil).Request}
+}

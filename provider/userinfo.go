@@ -1,0 +1,121 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"ente.example/idp/citizens"
+	"ente.example/idp/clients"
+	"ente.example/idp/consent"
+	"github.com/labstack/echo/v4"
+)
+
+const (
+	codeInvalidToken      = "invalid_token"
+	codeInsufficientScope = "insufficient_scope"
+)
+
+// userinfo answers what the citizen lets the client know, as it is now.
+func (p *Provider) userinfo(c echo.Context) error {
+	answer, client, err := p.answerUserinfo(c)
+	if err != nil {
+		return p.failBearer(c, err)
+	}
+	noStore(c.Response().Header())
+	if client.UserinfoSignedResponseAlg == "" {
+		return c.JSON(http.StatusOK, answer)
+	}
+	answer["iss"], answer["aud"] = p.issuer, client.ID
+	signed, err := p.keys.Sign(c.Request().Context(), client.UserinfoSignedResponseAlg, typUserinfo, answer)
+	if err != nil {
+		return p.failBearer(c, err)
+	}
+	return c.Blob(http.StatusOK, "application/jwt", []byte(signed))
+}
+
+func (p *Provider) answerUserinfo(c echo.Context) (map[string]any, clients.Client, error) {
+	ctx := c.Request().Context()
+	token, err := bearer(c)
+	if err != nil {
+		return nil, clients.Client{}, err
+	}
+	if token == "" {
+		return nil, clients.Client{}, oauthError("", "", http.StatusUnauthorized)
+	}
+	a, err := p.verifyAccess(ctx, token)
+	switch {
+	case errors.Is(err, errNoToken), err == nil && !slices.Contains(a.Audience, p.issuer):
+		return nil, clients.Client{}, oauthError(codeInvalidToken, "the access token is not valid here", http.StatusUnauthorized)
+	case err != nil:
+		return nil, clients.Client{}, err
+	case !a.has(scopeOpenID) || a.GID == "":
+		return nil, clients.Client{}, oauthError(codeInsufficientScope, "the scope openid is needed", http.StatusForbidden)
+	}
+	answer, err := p.claimsOf(ctx, a.grant.CitizenID, userinfoClaims(a))
+	if err != nil {
+		return nil, clients.Client{}, err
+	}
+	answer["sub"] = a.Subject
+	return answer, a.client, nil
+}
+
+// userinfoClaims are the names a token gives a right to: those of its scopes,
+// and those that the claims parameter asked for one by one.
+func userinfoClaims(a accessToken) []string {
+	names := consent.ClaimsOf(a.scopes())
+	for _, name := range a.grant.UserinfoClaims {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// claimsOf are the values of claims for a citizen, read now and not kept.
+func (p *Provider) claimsOf(ctx context.Context, id citizens.ID, names []string) (map[string]any, error) {
+	if len(names) == 0 {
+		return map[string]any{}, nil
+	}
+	citizen, err := p.citizens.ByID(ctx, id)
+	if errors.Is(err, citizens.ErrUnknown) {
+		return nil, oauthError(codeInvalidToken, "the access token is not valid here", http.StatusUnauthorized)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read claims: %w", err)
+	}
+	kind := ""
+	if slices.Contains(names, "pin_kind") {
+		k, _, err := p.credentials.Kind(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("read claims: %w", err)
+		}
+		kind = string(k)
+	}
+	return consent.Values(citizen, kind, names), nil
+}
+
+// failBearer refuses as RFC 6750 §3 says: the reason is in the header, and a
+// request without any token is told only which scheme to use.
+func (p *Provider) failBearer(c echo.Context, err error) error {
+	e := asProtocolError(err)
+	if e.Status >= http.StatusInternalServerError {
+		return p.fail(c, err)
+	}
+	challenge := `Bearer realm=` + strconv.Quote(p.issuer)
+	if e.Code != "" {
+		challenge += `, error="` + e.Code + `", error_description="` + e.Description + `"`
+	}
+	if e.Code == codeInsufficientScope {
+		challenge += `, scope="` + scopeOpenID + `"`
+	}
+	noStore(c.Response().Header())
+	c.Response().Header().Set(echo.HeaderWWWAuthenticate, challenge)
+	if e.Code == "" {
+		return c.NoContent(e.Status)
+	}
+	return c.JSON(e.Status, map[string]string{"error": e.Code, "error_description": e.Description})
+}
