@@ -10,15 +10,15 @@ import (
 
 // looked is what a reader of the markup finds on a page.
 type looked struct {
-	lang, page string
-	h1                int
-	ids               []string
-	references        []string // ids that attributes point to
-	fields            []string // ids of fields people fill in
-	labelled          []string // ids that labels are for
-	images            []string // images without alt
-	inline            []string // script, style or handlers in the page
-	forms, tokens     int      // our own forms, and the tokens in them
+	lang, page    string
+	h1            int
+	ids           []string
+	references    []string // ids that attributes point to
+	fields        []string // ids of fields people fill in
+	labelled      []string // ids that labels are for
+	images        []string // images without alt
+	inline        []string // script, style or handlers in the page
+	forms, tokens int      // our own forms, and the tokens in them
 }
 
 func look(doc *html.Node) looked {
