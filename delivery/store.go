@@ -82,12 +82,12 @@ func (s store) claim(ctx context.Context, c Channel) ([]delivery, error) {
 	var list []delivery
 	err := s.db.Write(ctx).Raw(`
 WITH due AS (
-  SELECT id FROM deliveries
+  SELECT id AS due_id FROM deliveries
   WHERE state = ? AND channel = ? AND next_at <= ? AND (leased_till IS NULL OR leased_till <= ?)
   ORDER BY next_at LIMIT ? ?)
-UPDATE deliveries AS d SET leased_till = ?, attempts = attempts + 1
-FROM due WHERE d.id = due.id
-RETURNING d.id, d.channel, d.message, d.citizen_id, d.ref, d.body, d.state, d.attempts, d.created_at`,
+UPDATE deliveries SET leased_till = ?, attempts = attempts + 1
+FROM due WHERE id = due_id
+RETURNING id, channel, message, citizen_id, ref, body, state, attempts, created_at`,
 		queued, c, s.db.NowExpr(), s.db.NowExpr(), claims, s.skipLocked(), s.db.NowPlus(s.policy.Lease)).Scan(&list).Error
 	return list, err
 }

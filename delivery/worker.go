@@ -20,15 +20,13 @@ const housekeeping = time.Minute
 // channel without a sender or without a key here is left to other nodes. It
 // survives a database that goes away, and returns nil at the end of ctx.
 func (o *Outbox) Run(ctx context.Context) error {
-	if o.Open == nil || o.Words == nil || o.Audit == nil || o.Accepted == nil || o.Failed == nil {
-		return errors.New("delivery: Run needs Open, Words, Audit, Accepted and Failed")
+	channels, err := o.served()
+	if err != nil {
+		return err
 	}
 	var g errgroup.Group
 	signals := map[Channel]chan struct{}{}
-	for _, c := range Channels() {
-		if _, opens := o.Open(string(c)); !opens || !o.Has(c) {
-			continue
-		}
+	for _, c := range channels {
 		signal := make(chan struct{}, 1)
 		signals[c] = signal
 		g.Go(func() error { o.serve(ctx, c, signal); return nil })
@@ -36,6 +34,40 @@ func (o *Outbox) Run(ctx context.Context) error {
 	g.Go(func() error { o.dispatch(ctx, signals); return nil })
 	g.Go(func() error { o.housekeep(ctx); return nil })
 	return g.Wait()
+}
+
+// Flush hands over what is due at this moment and returns: for whoever cannot
+// wait for a worker. What fails is left to the next try, as in Run.
+func (o *Outbox) Flush(ctx context.Context) error {
+	channels, err := o.served()
+	if err != nil {
+		return err
+	}
+	for more := true; more; {
+		more = false
+		for _, c := range channels {
+			n, err := o.work(ctx, c)
+			if err != nil {
+				return fmt.Errorf("hand over by %s: %w", c, err)
+			}
+			more = more || n > 0
+		}
+	}
+	return nil
+}
+
+// served lists the channels that this node has a sender and a key for.
+func (o *Outbox) served() ([]Channel, error) {
+	if o.Open == nil || o.Words == nil || o.Audit == nil || o.Accepted == nil || o.Failed == nil {
+		return nil, errors.New("delivery: a worker needs Open, Words, Audit, Accepted and Failed")
+	}
+	var list []Channel
+	for _, c := range Channels() {
+		if _, opens := o.Open(string(c)); opens && o.Has(c) {
+			list = append(list, c)
+		}
+	}
+	return list, nil
 }
 
 // dispatch looks for work, at every nudge and every poll, and signals the

@@ -27,17 +27,18 @@ func (s store) reserve(ctx context.Context, key []byte, p Policy, ttl time.Durat
 	if ttl > 0 {
 		expires = s.db.NowPlus(ttl)
 	}
+	until := s.db.NowPlus(p.Wait)
 	row := s.db.Write(ctx).Raw(`
-INSERT INTO pin_throttle AS t (key, fails, next_at, refused, tried_at, expires_at)
-VALUES (@key, 1, CASE WHEN 1 >= @threshold THEN @until END, false, @now, @expires)
+INSERT INTO pin_throttle AS t (fails, key, next_at, refused, tried_at, expires_at)
+VALUES (1, ?, CASE WHEN 1 >= ? THEN ? END, false, ?, ?)
 ON CONFLICT (key) DO UPDATE SET
   fails      = CASE WHEN t.next_at > excluded.tried_at THEN t.fails ELSE t.fails + 1 END,
-  next_at    = CASE WHEN t.next_at > excluded.tried_at THEN t.next_at WHEN t.fails + 1 >= @threshold THEN @until END,
+  next_at    = CASE WHEN t.next_at > excluded.tried_at THEN t.next_at WHEN t.fails + 1 >= ? THEN ? END,
   refused    = COALESCE(t.next_at > excluded.tried_at, false),
   tried_at   = excluded.tried_at,
   expires_at = excluded.expires_at
 RETURNING fails, next_at, refused, tried_at`,
-		map[string]any{"key": key, "threshold": p.Threshold, "now": s.db.NowExpr(), "until": s.db.NowPlus(p.Wait), "expires": expires}).Row()
+		key, p.Threshold, until, s.db.NowExpr(), expires, p.Threshold, until).Row()
 	var g Guess
 	var next, at database.Time
 	if err := row.Scan(&g.Fails, &next, &g.refused, &at); err != nil {
