@@ -3,6 +3,7 @@ package clients
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 )
@@ -94,6 +95,12 @@ func (c Client) Document() Document {
 		Metadata: c.Metadata, Consent: c.Consent, Resources: c.Resources, MayIntrospect: c.MayIntrospect,
 		RequirePKCE: &pkce, Profile: c.Profile, Sector: c.Sector,
 		ClientID: c.ID, ClientIDIssuedAt: c.CreatedAt.Unix(), Disabled: c.Disabled,
+	}
+	for _, list := range []*[]string{
+		&d.RedirectURIs, &d.PostLogoutRedirectURIs, &d.GrantTypes, &d.ResponseTypes, (*[]string)(&d.Scope),
+		&d.Contacts, &d.DefaultACRValues, &d.Resources,
+	} {
+		*list = slices.Clone(*list) // a document is made to be changed, the registry's memory is not
 	}
 	if c.HasSecret() {
 		d.SecretExpiresAt = new(int64) // 0: it does not expire by itself
