@@ -1,0 +1,69 @@
+package login
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"ente.example/idp/audit"
+	"ente.example/idp/web"
+)
+
+// sessionCookie is the cookie's name, before web's prefix.
+const sessionCookie = "session"
+
+func setSession(c echo.Context, cookie Cookie) {
+	c.SetCookie(web.Cookie(c, sessionCookie, cookie.Reveal()))
+}
+
+// ClearSession makes the browser forget the session cookie. The session itself
+// is ended by Sessions.End.
+func ClearSession(c echo.Context) {
+	gone := web.Cookie(c, sessionCookie, "")
+	gone.MaxAge = -1
+	c.SetCookie(gone)
+}
+
+// CurrentSession is the live session of the request's cookie, or nil. Answers
+// that depend on it are one read and no write.
+func CurrentSession(c echo.Context, sessions *Sessions) (*Session, error) {
+	s, err := sessions.Get(c.Request().Context(), web.CookieValue(c, sessionCookie))
+	switch {
+	case errors.Is(err, ErrNoSession):
+		return nil, nil //nolint:nilnil // nobody is signed in: that is no error
+	case err != nil:
+		return nil, err
+	default:
+		return &s, nil
+	}
+}
+
+// Actor is who makes this request: the citizen of s, or with nil nobody known
+// yet. It carries what the audit keeps of a request.
+func Actor(c echo.Context, s *Session) audit.Actor {
+	r := c.Request()
+	a := audit.Actor{Kind: audit.Anonymous, Request: audit.Request{
+		ID: web.RequestID(c), IP: c.RealIP(), Port: port(r, c.RealIP()), UserAgent: r.UserAgent(),
+	}}
+	if s != nil {
+		a.Kind, a.ID = audit.Citizen, string(s.Citizen)
+	}
+	return a
+}
+
+// port is the source port, which tells people behind one address apart. Behind
+// a proxy the connection's port is the proxy's and says nothing.
+func port(r *http.Request, ip string) int {
+	host, text, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil || host != ip {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,157 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"ente.example/idp/citizens"
+	"ente.example/idp/credentials"
+	"ente.example/idp/templates"
+	"ente.example/idp/web"
+)
+
+// methodPIN is the amr of a sign-in with the PIN alone (RFC 8176).
+const methodPIN = "pin"
+
+// form shows the login page.
+func (h *Handler) form(c echo.Context) error {
+	v, err := h.open(c)
+	if err != nil {
+		return err
+	}
+	return v.Render(c, templates.Login{Action: v.path(""), FiscalCode: hinted(v.LoginHint)})
+}
+
+// hinted fills the form in with a login_hint that is a codice fiscale. Any
+// other is for the service's eyes, not for a citizen's page.
+func hinted(hint string) string {
+	code, err := citizens.ParseFiscalCode(hint)
+	if err != nil {
+		return ""
+	}
+	return code.Reveal()
+}
+
+// typed is a posted login form.
+type typed struct {
+	text     string // the codice fiscale as it was typed, to show again
+	code     citizens.FiscalCode
+	pin      credentials.PIN
+	problems []templates.FieldProblem
+}
+
+func readForm(c echo.Context) typed {
+	t := typed{text: web.PostValue(c, "fiscal_code")}
+	pin := web.PostValue(c, "pin")
+	var codeErr, pinErr error
+	t.code, codeErr = citizens.ParseFiscalCode(t.text)
+	t.pin, pinErr = credentials.ParsePIN(pin)
+	t.problems = append(fieldProblem("fiscal_code", t.text, codeErr), fieldProblem("pin", pin, pinErr)...)
+	return t
+}
+
+func fieldProblem(field, value string, err error) []templates.FieldProblem {
+	switch {
+	case err == nil:
+		return nil
+	case strings.TrimSpace(value) == "":
+		return []templates.FieldProblem{{Field: field, Problem: templates.FieldMissing}}
+	default:
+		return []templates.FieldProblem{{Field: field, Problem: templates.FieldShape}}
+	}
+}
+
+// signIn takes the login form.
+func (h *Handler) signIn(c echo.Context) error {
+	v, err := h.open(c)
+	if err != nil {
+		return err
+	}
+	if web.PostValue(c, "action") == "cancel" {
+		return v.Cancel(c)
+	}
+	t := readForm(c)
+	if len(t.problems) > 0 {
+		return h.again(c, v, t, templates.Login{Problem: templates.LoginInvalidField, Fields: t.problems})
+	}
+	verified, err := h.Credentials.Verify(c.Request().Context(), Actor(c, nil), t.code, t.pin)
+	if err != nil {
+		return h.refused(c, v, t, err)
+	}
+	return h.admit(c, v, verified)
+}
+
+// again shows the form with what was typed, except the PIN.
+func (h *Handler) again(c echo.Context, v Visit, t typed, p templates.Login) error {
+	p.Action, p.FiscalCode = v.path(""), t.text
+	return v.Render(c, p)
+}
+
+// refused says no in the same words to everybody: wrong, unknown, suspended or
+// waiting people cannot be told apart (R33).
+func (h *Handler) refused(c echo.Context, v Visit, t typed, err error) error {
+	if waiting, ok := errors.AsType[*credentials.WaitingError](err); ok {
+		return h.again(c, v, t, templates.Login{Problem: templates.LoginWaiting, Until: waiting.Until})
+	}
+	if errors.Is(err, credentials.ErrRefused) {
+		return h.again(c, v, t, templates.Login{Problem: templates.LoginRefused})
+	}
+	return busy(err)
+}
+
+// busy makes a full queue of hashes a 503 that says when to come again.
+func busy(err error) error {
+	if full, ok := errors.AsType[*credentials.BusyError](err); ok {
+		return &web.Problem{
+			Status: http.StatusServiceUnavailable, Key: templates.ServerUnavailable,
+			Err: err, RetryAfter: full.RetryAfter,
+		}
+	}
+	return err
+}
+
+// admit goes on with a right PIN: into the change, if it must be changed, and
+// only then into a session (R23).
+func (h *Handler) admit(c echo.Context, v Visit, verified credentials.Verified) error {
+	if !verified.MustChange {
+		return h.enter(c, v, verified)
+	}
+	id, err := h.Credentials.StartChange(c.Request().Context(), Actor(c, nil), verified)
+	if err == nil {
+		err = h.ticket(c, v, id)
+	}
+	if err != nil {
+		return h.changeRefused(c, v, err)
+	}
+	return c.Redirect(http.StatusSeeOther, v.path("/pin"))
+}
+
+// enter begins the session. Session and interaction agree or neither changes.
+func (h *Handler) enter(c echo.Context, v Visit, verified credentials.Verified) error {
+	var cookie Cookie
+	in := SignIn{
+		Browser: web.Browser(c), Client: v.Client, Citizen: verified.Citizen, ACR: h.ACR, AMR: []string{methodPIN},
+		Kind: verified.Kind, PreviousAccess: verified.PreviousAccess,
+	}
+	by := Actor(c, &Session{Citizen: verified.Citizen})
+	// a PIN that was changed a moment ago must not be left without its session
+	// because somebody pressed twice: the second press drops the first request
+	ctx := context.WithoutCancel(c.Request().Context())
+	err := h.DB.InTx(ctx, func(ctx context.Context) error {
+		s, fresh, err := h.Sessions.Start(ctx, by, in)
+		if err != nil {
+			return err
+		}
+		cookie = fresh
+		return h.Interactions.MarkSignedIn(ctx, v.Interaction, s)
+	})
+	if err != nil {
+		return err
+	}
+	setSession(c, cookie)
+	return v.Resume(c)
+}

@@ -1,0 +1,280 @@
+package login
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"time"
+
+	"ente.example/idp/credentials"
+	"ente.example/idp/database"
+)
+
+// How long an interaction lives, how many of them one browser may have open,
+// and how long an ended one still answers with the way back to its service.
+const (
+	interactionLife   = 60 * time.Minute
+	openPerBrowser    = 20
+	tombstoneLife     = 24 * time.Hour
+	sweepBatch        = 500
+	interactionPrefix = "/authorize/"
+)
+
+// ErrLost is what every LostError is.
+var ErrLost = errors.New("interaction lost")
+
+// ErrAnswered says that the consent page was answered before, in another tab
+// or by a second press. The first answer stands.
+var ErrAnswered = errors.New("interaction already answered")
+
+// LostError says that an interaction cannot go on: unknown, expired, ended,
+// or begun in another browser. Client, where it is known, is the service to
+// offer the way back to.
+type LostError struct{ Client string }
+
+func (e *LostError) Error() string { return ErrLost.Error() }
+
+// Is makes errors.Is(err, ErrLost) true.
+func (e *LostError) Is(target error) bool { return target == ErrLost }
+
+// Wants is what a service asked for, as far as the steps need to know.
+type Wants struct {
+	Scopes  []string `json:"scopes,omitempty"`
+	Claims  []string `json:"claims,omitempty"` // by name, beyond those of the scopes
+	Offline bool     `json:"offline,omitempty"`
+
+	ForceLogin    bool     `json:"force_login,omitempty"`   // prompt=login, max_age=0
+	ChooseAccount bool     `json:"choose,omitempty"`        // prompt=select_account
+	ForceConsent  bool     `json:"force_consent,omitempty"` // prompt=consent
+	MaxAge        *int     `json:"max_age,omitempty"`       // seconds
+	ACRValues     []string `json:"acr_values,omitempty"`
+}
+
+// Request is what begins an interaction.
+type Request struct {
+	Client      string
+	Params      string // the authorization request, form-encoded
+	Wants       Wants
+	Lang        string
+	LoginHint   string
+	RequestedAt time.Time // zero: now, by the database's clock
+}
+
+// Answer is what the citizen said on the consent page, and in which session.
+type Answer struct {
+	Allowed bool      `json:"allowed"`
+	Scopes  []string  `json:"scopes,omitempty"`
+	Claims  []string  `json:"claims,omitempty"`
+	Session SessionID `json:"-"`
+}
+
+// Interaction is a service's request on its way through our pages, in one
+// browser. It is a copy: what the steps do to it is seen after the next Get.
+type Interaction struct {
+	ID          string
+	Client      string
+	Params      string
+	Wants       Wants
+	Lang        string
+	LoginHint   string
+	RequestedAt time.Time
+	ExpiresAt   time.Time
+	Now         time.Time // the database's clock when Get read it
+
+	Session         SessionID  // signed in within this interaction, or empty
+	AuthenticatedAt *time.Time // when that was
+	AccountChosen   bool       // the citizen said who goes on,
+	ChosenSession   SessionID  // and in which session
+	Change          credentials.ChangeID
+	ChangeUntil     *time.Time
+	Consent         *Answer
+
+	browser []byte // hash of the browser's cookie
+}
+
+// ResumeURL is where every step returns to. Only provider knows what is next.
+func (i Interaction) ResumeURL() string { return interactionPrefix + i.ID }
+
+// CancelURL takes the citizen back to the service, which gets access_denied.
+func (i Interaction) CancelURL() string { return i.ResumeURL() + "?cancel=1" }
+
+// Interactions keeps the requests under way. Each is bound to the browser that
+// brought it: its id alone opens nothing.
+type Interactions struct{ store interactionStore }
+
+// NewInteractions returns the interactions of db.
+func NewInteractions(db *database.DB) (*Interactions, error) {
+	if db == nil {
+		return nil, errors.New("login: interactions need a database")
+	}
+	return &Interactions{interactionStore{db}}, nil
+}
+
+// Start keeps a request. Without a browser (a POST from the service's site
+// brings no cookie of ours) it belongs to the first browser that opens it.
+func (n *Interactions) Start(ctx context.Context, browser string, req Request) (Interaction, error) {
+	if req.Client == "" {
+		return Interaction{}, errors.New("start interaction: a client is required")
+	}
+	i := Interaction{
+		ID: newSecret(), Client: req.Client, Params: req.Params, Wants: req.Wants, Lang: req.Lang,
+		LoginHint: req.LoginHint, RequestedAt: req.RequestedAt,
+	}
+	if browser != "" {
+		i.browser = digest("browser", browser)
+	}
+	sealed, err := seal(i)
+	if err != nil {
+		return Interaction{}, fmt.Errorf("start interaction: %w", err)
+	}
+	if err := n.store.insert(ctx, &i, sealed); err != nil {
+		return Interaction{}, fmt.Errorf("start interaction: %w", err)
+	}
+	if err := n.dropOldest(ctx, i.browser); err != nil {
+		return Interaction{}, fmt.Errorf("start interaction: %w", err)
+	}
+	return i, nil
+}
+
+// dropOldest lets the oldest go where a browser has more than twenty open. It
+// is a commit of its own after the one that added, so that tabs that open at
+// once still end with twenty.
+func (n *Interactions) dropOldest(ctx context.Context, browser []byte) error {
+	if browser == nil {
+		return nil
+	}
+	return n.store.dropOldest(ctx, browser)
+}
+
+// Get returns an open interaction of this browser, with one read. Anything
+// else is a *LostError.
+func (n *Interactions) Get(ctx context.Context, browser, id string) (Interaction, error) {
+	r, found, err := n.store.get(ctx, digest("interaction", id))
+	if err == nil && found && r.BrowserHash == nil && r.Open && browser != "" {
+		r, err = n.bind(ctx, browser, id)
+	}
+	if err != nil {
+		return Interaction{}, fmt.Errorf("get interaction: %w", err)
+	}
+	if !found {
+		return Interaction{}, &LostError{}
+	}
+	same := browser != "" && subtle.ConstantTimeCompare(r.BrowserHash, digest("browser", browser)) == 1
+	if !same || !r.Open {
+		return Interaction{}, &LostError{Client: r.ClientID}
+	}
+	i, err := r.interaction(id)
+	if err != nil {
+		return Interaction{}, fmt.Errorf("get interaction: %w", err)
+	}
+	return i, nil
+}
+
+// bind gives an interaction without a browser to this one, if it is the first,
+// and reads it again either way.
+func (n *Interactions) bind(ctx context.Context, browser, id string) (interactionRow, error) {
+	hash := digest("browser", browser)
+	if err := n.store.bind(ctx, digest("interaction", id), hash); err != nil {
+		return interactionRow{}, err
+	}
+	if err := n.dropOldest(ctx, hash); err != nil {
+		return interactionRow{}, err
+	}
+	r, _, err := n.store.get(ctx, digest("interaction", id))
+	return r, err
+}
+
+// MarkSignedIn records that s began (or was renewed) within i, and closes its
+// change of PIN. Who signed in just now has chosen the account, too.
+func (n *Interactions) MarkSignedIn(ctx context.Context, i Interaction, s Session) error {
+	return n.mark(n.store.signedIn(ctx, i, s), i)
+}
+
+// MarkChosen records that the person of session s goes on.
+func (n *Interactions) MarkChosen(ctx context.Context, i Interaction, s SessionID) error {
+	return n.mark(n.store.chosen(ctx, i, s), i)
+}
+
+// MarkOther records that another person wants to sign in: the interaction
+// forgets the session and from here on asks for a sign-in of its own.
+func (n *Interactions) MarkOther(ctx context.Context, i Interaction) error {
+	return n.mark(n.store.other(ctx, i), i)
+}
+
+// MarkChange opens the ticket of a forced change of PIN, for as long as its
+// new PIN lives.
+func (n *Interactions) MarkChange(ctx context.Context, i Interaction, id credentials.ChangeID, until time.Time) error {
+	return n.mark(n.store.change(ctx, i, id, until), i)
+}
+
+// ClearChange closes the ticket id, which was cancelled or has expired. A
+// ticket that has been replaced meanwhile stays.
+func (n *Interactions) ClearChange(ctx context.Context, i Interaction, id credentials.ChangeID) error {
+	if err := n.store.clearChange(ctx, i, id); err != nil {
+		return fmt.Errorf("close the change of PIN: %w", err)
+	}
+	return nil
+}
+
+// OpenChange reports whether a change of PIN is open in this browser, in any
+// tab: prompt=none is then answered with interaction_required.
+func (n *Interactions) OpenChange(ctx context.Context, browser string) (bool, error) {
+	open, err := n.store.openChange(ctx, digest("browser", browser))
+	if err != nil {
+		return false, fmt.Errorf("look for an open change of PIN: %w", err)
+	}
+	return open, nil
+}
+
+// Answer records what was said on the consent page, once for each session:
+// a second answer is ErrAnswered and changes nothing.
+func (n *Interactions) Answer(ctx context.Context, i Interaction, a Answer) error {
+	done, err := n.store.answer(ctx, i, a)
+	if err == nil && !done {
+		// ended meanwhile, or answered: only a look tells which
+		if err = n.stillOpen(ctx, i); err == nil {
+			err = ErrAnswered
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("answer interaction: %w", err)
+	}
+	return nil
+}
+
+// End closes i, in the transaction that issues or refuses: of any number of
+// tabs one wins, for the others i is lost. What the service sent is erased.
+func (n *Interactions) End(ctx context.Context, i Interaction) error {
+	return n.mark(n.store.end(ctx, i), i)
+}
+
+// Sweep deletes a batch of rows past their day of grace and reports how many.
+func (n *Interactions) Sweep(ctx context.Context) (int, error) {
+	gone, err := n.store.sweep(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("sweep interactions: %w", err)
+	}
+	return gone, nil
+}
+
+// mark turns the result of a conditional update into an error: no row means
+// that the interaction was ended or expired meanwhile.
+func (n *Interactions) mark(r result, i Interaction) error {
+	switch {
+	case r.err != nil:
+		return fmt.Errorf("update interaction: %w", r.err)
+	case r.rows == 0:
+		return &LostError{Client: i.Client}
+	default:
+		return nil
+	}
+}
+
+func (n *Interactions) stillOpen(ctx context.Context, i Interaction) error {
+	r, found, err := n.store.get(ctx, digest("interaction", i.ID))
+	if err == nil && (!found || !r.Open) {
+		err = &LostError{Client: i.Client}
+	}
+	return err
+}

@@ -1,0 +1,177 @@
+package login
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"ente.example/idp/credentials"
+	"ente.example/idp/database"
+)
+
+// interactionStore is the table interactions. Whether a row is open is always
+// asked of the database, by its clock.
+type interactionStore struct{ db *database.DB }
+
+type interactionRow struct {
+	BrowserHash     []byte
+	ClientID        string
+	Sealed          []byte
+	RequestedAt     database.Time
+	ExpiresAt       database.Time
+	SessionID       *string
+	AuthenticatedAt database.Time
+	ChosenSession   *string
+	OtherPerson     bool
+	ChangeID        *string
+	ChangeUntil     database.Time
+	Answer          *string
+	AnswerSession   *string
+	Open            bool
+	Now             database.Time
+}
+
+// result is the outcome of a conditional update.
+type result struct {
+	rows int64
+	err  error
+}
+
+func outcome(tx *gorm.DB) result { return result{tx.RowsAffected, tx.Error} }
+
+func (s interactionStore) insert(ctx context.Context, i *Interaction, sealed []byte) error {
+	var requested any = i.RequestedAt
+	if i.RequestedAt.IsZero() {
+		requested = s.db.NowExpr()
+	}
+	var at, until database.Time
+	err := s.db.Write(ctx).Raw(`INSERT INTO interactions
+		(client_id, id_hash, browser_hash, sealed, created_at, requested_at, expires_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING requested_at, expires_at`,
+		i.Client, digest("interaction", i.ID), i.browser, sealed,
+		s.db.NowExpr(), requested, s.db.NowPlus(interactionLife)).Row().Scan(&at, &until)
+	i.RequestedAt, i.ExpiresAt = at.Time, until.Time
+	return err
+}
+
+// bind gives an unbound interaction to a browser; of two the first has it.
+func (s interactionStore) bind(ctx context.Context, idHash, browser []byte) error {
+	return s.db.Write(ctx).Exec(`UPDATE interactions SET browser_hash = ?
+		WHERE id_hash = ? AND browser_hash IS NULL`, browser, idHash).Error
+}
+
+// dropOldest ends all but the newest of a browser's open interactions.
+func (s interactionStore) dropOldest(ctx context.Context, browser []byte) error {
+	return s.db.Write(ctx).Exec(`UPDATE interactions SET ended_at = ?, sealed = NULL
+		WHERE browser_hash = ? AND ended_at IS NULL AND expires_at > ? AND id_hash NOT IN (
+			SELECT id_hash FROM interactions WHERE browser_hash = ? AND ended_at IS NULL AND expires_at > ?
+			ORDER BY created_at DESC, id_hash LIMIT ?)`,
+		s.db.NowExpr(), browser, s.db.NowExpr(), browser, s.db.NowExpr(), openPerBrowser).Error
+}
+
+func (s interactionStore) get(ctx context.Context, idHash []byte) (interactionRow, bool, error) {
+	var r interactionRow
+	tx := s.db.Read(ctx).Raw(`SELECT browser_hash, client_id, sealed, requested_at, expires_at, session_id,
+		authenticated_at, chosen_session, other_person, change_id, change_until, answer, answer_session,
+		(ended_at IS NULL AND expires_at > ?) AS open, ? AS now
+		FROM interactions WHERE id_hash = ?`, s.db.NowExpr(), s.db.NowExpr(), idHash).Scan(&r)
+	return r, tx.RowsAffected == 1, tx.Error
+}
+
+func (r interactionRow) interaction(id string) (Interaction, error) {
+	req, err := unseal(id, r.Sealed)
+	if err != nil {
+		return Interaction{}, err
+	}
+	i := Interaction{
+		ID: id, Client: r.ClientID, Params: req.Params, Wants: req.Wants, Lang: req.Lang, LoginHint: req.LoginHint,
+		RequestedAt: r.RequestedAt.Time, ExpiresAt: r.ExpiresAt.Time, Now: r.Now.Time,
+		Session: sessionID(r.SessionID), AuthenticatedAt: r.AuthenticatedAt.Ptr(),
+		AccountChosen: r.ChosenSession != nil, ChosenSession: sessionID(r.ChosenSession),
+		ChangeUntil: r.ChangeUntil.Ptr(), browser: r.BrowserHash,
+	}
+	i.Wants.ForceLogin = i.Wants.ForceLogin || r.OtherPerson
+	if r.ChangeID != nil {
+		i.Change = credentials.ChangeID(*r.ChangeID)
+	}
+	if r.Answer != nil {
+		i.Consent = &Answer{Session: sessionID(r.AnswerSession)}
+		if err := json.Unmarshal([]byte(*r.Answer), i.Consent); err != nil {
+			return Interaction{}, fmt.Errorf("decode answer: %w", err)
+		}
+	}
+	return i, nil
+}
+
+func sessionID(s *string) SessionID {
+	if s == nil {
+		return ""
+	}
+	return SessionID(*s)
+}
+
+// update changes i's row while it is open and this browser's.
+func (s interactionStore) update(ctx context.Context, i Interaction, set string, args ...any) *gorm.DB {
+	args = append(args, digest("interaction", i.ID), i.browser, s.db.NowExpr())
+	return s.db.Write(ctx).Exec(`UPDATE interactions SET `+set+
+		` WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ?`, args...)
+}
+
+func (s interactionStore) signedIn(ctx context.Context, i Interaction, n Session) result {
+	return outcome(s.update(ctx, i,
+		`session_id = ?, authenticated_at = ?, chosen_session = ?, change_id = NULL, change_until = NULL`,
+		string(n.ID), n.AuthTime, string(n.ID)))
+}
+
+func (s interactionStore) chosen(ctx context.Context, i Interaction, id SessionID) result {
+	return outcome(s.update(ctx, i, `chosen_session = ?`, string(id)))
+}
+
+func (s interactionStore) other(ctx context.Context, i Interaction) result {
+	return outcome(s.update(ctx, i,
+		`other_person = ?, session_id = NULL, authenticated_at = NULL, chosen_session = NULL`, true))
+}
+
+func (s interactionStore) change(ctx context.Context, i Interaction, id credentials.ChangeID, until time.Time) result {
+	return outcome(s.update(ctx, i, `change_id = ?, change_until = ?`, string(id), until))
+}
+
+func (s interactionStore) clearChange(ctx context.Context, i Interaction, id credentials.ChangeID) error {
+	return s.db.Write(ctx).Exec(`UPDATE interactions SET change_id = NULL, change_until = NULL
+		WHERE id_hash = ? AND browser_hash = ? AND change_id = ?`,
+		digest("interaction", i.ID), i.browser, string(id)).Error
+}
+
+func (s interactionStore) openChange(ctx context.Context, browser []byte) (bool, error) {
+	var n int64
+	err := s.db.Read(ctx).Raw(`SELECT count(*) FROM interactions WHERE browser_hash = ?
+		AND change_until > ? AND ended_at IS NULL AND expires_at > ?`,
+		browser, s.db.NowExpr(), s.db.NowExpr()).Scan(&n).Error
+	return n > 0, err
+}
+
+// answer writes a where none was given in the same session.
+func (s interactionStore) answer(ctx context.Context, i Interaction, a Answer) (bool, error) {
+	text, err := json.Marshal(a)
+	if err != nil {
+		return false, fmt.Errorf("encode answer: %w", err)
+	}
+	tx := s.db.Write(ctx).Exec(`UPDATE interactions SET answer = ?, answer_session = ?
+		WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ?
+		AND (answer IS NULL OR answer_session <> ?)`,
+		string(text), string(a.Session), digest("interaction", i.ID), i.browser, s.db.NowExpr(), string(a.Session))
+	return tx.RowsAffected == 1, tx.Error
+}
+
+func (s interactionStore) end(ctx context.Context, i Interaction) result {
+	return outcome(s.update(ctx, i, `ended_at = ?, sealed = NULL, change_id = NULL, change_until = NULL`, s.db.NowExpr()))
+}
+
+func (s interactionStore) sweep(ctx context.Context) (int, error) {
+	tx := s.db.Write(ctx).Exec(`DELETE FROM interactions WHERE id_hash IN
+		(SELECT id_hash FROM interactions WHERE expires_at <= ? LIMIT ?)`, s.db.NowPlus(-tombstoneLife), sweepBatch)
+	return int(tx.RowsAffected), tx.Error
+}

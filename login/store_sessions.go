@@ -1,0 +1,133 @@
+package login
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"ente.example/idp/citizens"
+	"ente.example/idp/credentials"
+	"ente.example/idp/database"
+)
+
+// sessionStore is the table sessions. A session is live while it has no end,
+// and neither its idle nor its absolute time is over by the database's clock.
+type sessionStore struct {
+	db     *database.DB
+	policy Policy
+}
+
+type sessionRow struct {
+	ID             string
+	CitizenID      string
+	ACR            string `gorm:"column:acr"`
+	AMR            string `gorm:"column:amr"`
+	PINKind        string `gorm:"column:pin_kind"`
+	AuthTime       database.Time
+	SeenAt         database.Time
+	PreviousAccess database.Time
+	Now            database.Time
+}
+
+const sessionColumns = `id, citizen_id, acr, amr, pin_kind, auth_time, seen_at, previous_access`
+
+func (r sessionRow) session() Session {
+	return Session{
+		ID: SessionID(r.ID), Citizen: citizens.ID(r.CitizenID), ACR: r.ACR, AMR: strings.Fields(r.AMR),
+		Kind: credentials.Kind(r.PINKind), AuthTime: r.AuthTime.Time, SeenAt: r.SeenAt.Time, Now: r.Now.Time,
+		PreviousAccess: r.PreviousAccess.Ptr(),
+	}
+}
+
+// condition selects sessions to end.
+type condition struct {
+	sql string
+	arg any
+}
+
+func (sessionStore) byID(id SessionID) condition { return condition{"id = ?", string(id)} }
+
+func (sessionStore) byCitizen(id citizens.ID) condition {
+	return condition{"citizen_id = ?", string(id)}
+}
+
+func (sessionStore) byBrowser(browser string) condition {
+	return condition{"browser_hash = ?", digest("browser", browser)}
+}
+
+// renew gives the live session that this citizen has in this browser a new
+// secret, a new authentication and its whole time again.
+func (s sessionStore) renew(ctx context.Context, in SignIn, c Cookie) (Session, bool, error) {
+	var r sessionRow
+	tx := s.db.Write(ctx).Raw(`UPDATE sessions SET secret_hash = ?, acr = ?, amr = ?, pin_kind = ?,
+		auth_time = ?, seen_at = ?, expires_at = ?, previous_access = ?
+		WHERE browser_hash = ? AND citizen_id = ? AND `+live+` RETURNING `+sessionColumns,
+		append([]any{digest("session", c.secret), in.ACR, strings.Join(in.AMR, " "), string(in.Kind),
+			s.db.NowExpr(), s.db.NowExpr(), s.db.NowPlus(s.policy.Absolute), in.PreviousAccess,
+			digest("browser", in.Browser), string(in.Citizen)}, s.liveArgs()...)...).Scan(&r)
+	return r.session(), tx.RowsAffected == 1, tx.Error
+}
+
+// insert adds a session, or nothing where the browser has one without an end.
+func (s sessionStore) insert(ctx context.Context, in SignIn, c Cookie) (Session, bool, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Session{}, false, fmt.Errorf("make session id: %w", err)
+	}
+	var r sessionRow
+	tx := s.db.Write(ctx).Raw(`INSERT INTO sessions (id, secret_hash, browser_hash, citizen_id, acr, amr, pin_kind,
+		started_at, auth_time, seen_at, expires_at, previous_access)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (browser_hash) WHERE ended_at IS NULL DO NOTHING RETURNING `+sessionColumns,
+		id.String(), digest("session", c.secret), digest("browser", in.Browser), string(in.Citizen),
+		in.ACR, strings.Join(in.AMR, " "), string(in.Kind),
+		s.db.NowExpr(), s.db.NowExpr(), s.db.NowExpr(), s.db.NowPlus(s.policy.Absolute), in.PreviousAccess).Scan(&r)
+	return r.session(), tx.RowsAffected == 1, tx.Error
+}
+
+const live = `ended_at IS NULL AND expires_at > ? AND seen_at > ? AND auth_time > ?`
+
+// liveArgs are live's. The stored end binds, and so does a policy that has
+// been made stricter since.
+func (s sessionStore) liveArgs() []any {
+	return []any{s.db.NowExpr(), s.db.NowPlus(-s.policy.Idle), s.db.NowPlus(-s.policy.Absolute)}
+}
+
+func (s sessionStore) get(ctx context.Context, cookie string) (Session, bool, error) {
+	var r sessionRow
+	tx := s.db.Read(ctx).Raw(`SELECT `+sessionColumns+`, ? AS now FROM sessions WHERE secret_hash = ? AND `+live,
+		append([]any{s.db.NowExpr(), digest("session", cookie)}, s.liveArgs()...)...).Scan(&r)
+	return r.session(), tx.RowsAffected == 1, tx.Error
+}
+
+func (s sessionStore) touch(ctx context.Context, id SessionID) error {
+	return s.db.Write(ctx).Exec(`UPDATE sessions SET seen_at = ? WHERE id = ? AND `+live,
+		append([]any{s.db.NowExpr(), string(id)}, s.liveArgs()...)...).Error
+}
+
+func (s sessionStore) end(ctx context.Context, reason string, c condition) ([]Session, error) {
+	var rows []sessionRow
+	err := s.db.Write(ctx).Raw(`UPDATE sessions SET ended_at = ?, end_reason = ?
+		WHERE ended_at IS NULL AND `+c.sql+` RETURNING `+sessionColumns,
+		s.db.NowExpr(), reason, c.arg).Scan(&rows).Error
+	ended := make([]Session, len(rows))
+	for i, r := range rows {
+		ended[i] = r.session()
+	}
+	return ended, err
+}
+
+func (s sessionStore) expired(ctx context.Context) ([]SessionID, error) {
+	var ids []SessionID
+	err := s.db.Read(ctx).Raw(`SELECT id FROM sessions WHERE ended_at IS NULL AND expires_at <= ? LIMIT ?`,
+		s.db.NowExpr(), sweepBatch).Scan(&ids).Error
+	return ids, err
+}
+
+func (s sessionStore) sweep(ctx context.Context) (int, error) {
+	tx := s.db.Write(ctx).Exec(`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions
+		WHERE ended_at IS NOT NULL AND expires_at <= ? LIMIT ?)`, s.db.NowPlus(-tombstoneLife), sweepBatch)
+	return int(tx.RowsAffected), tx.Error
+}
