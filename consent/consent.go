@@ -1,0 +1,175 @@
+// Package consent is what a citizen lets a service read: the catalogue of
+// attributes, the page that shows them by name and value, and the consents
+// that citizens chose to keep.
+//
+// It stands on login (interactions and sessions) and on the registries of
+// people and services; provider asks it whether the page is needed and what
+// userinfo may say. It owns the table consents.
+package consent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ente.example/idp/audit"
+	"ente.example/idp/citizens"
+	"ente.example/idp/clients"
+	"ente.example/idp/database"
+	"ente.example/idp/login"
+)
+
+// Deps is what Consents needs.
+type Deps struct {
+	DB           *database.DB
+	Audit        *audit.Log
+	Interactions *login.Interactions
+}
+
+// Consents keeps what citizens allowed services to read.
+type Consents struct {
+	Deps
+	store store
+}
+
+// New returns the consents of d.DB.
+func New(d Deps) (*Consents, error) {
+	if d.DB == nil || d.Audit == nil || d.Interactions == nil {
+		return nil, errors.New("consent: a dependency is missing")
+	}
+	return &Consents{d, store{d.DB}}, nil
+}
+
+// kept is a consent that a citizen ticked to keep.
+type kept struct {
+	claims  []string
+	offline bool
+}
+
+// covers tells whether everything that is asked was agreed to before.
+func (k kept) covers(w login.Wants) bool {
+	return (k.offline || !w.Offline) && len(k.fresh(w)) == 0
+}
+
+// fresh is what is asked beyond what was agreed to.
+func (k kept) fresh(w login.Wants) []string {
+	return slices.DeleteFunc(Asked(w), func(name string) bool { return slices.Contains(k.claims, name) })
+}
+
+// need is the policy of contract: under trusted the page is never shown, under
+// always it always is, under remember when a service insists or asks for more
+// than is kept.
+func need(p clients.ConsentPolicy, w login.Wants, k *kept) bool {
+	switch p {
+	case clients.ConsentTrusted:
+		return false
+	case clients.ConsentRemember:
+		return w.ForceConsent || k == nil || !k.covers(w)
+	case clients.ConsentAlways:
+	}
+	return true
+}
+
+// State tells whether the page must be shown for what is wanted, and which
+// claims are kept from before. It is one read, under trusted none.
+func (n *Consents) State(ctx context.Context, citizen citizens.ID, client clients.Client, w login.Wants) (bool, []string, error) {
+	if client.Consent != clients.ConsentRemember {
+		return need(client.Consent, w, nil), nil, nil
+	}
+	k, err := n.kept(ctx, citizen, client)
+	if err != nil || k == nil {
+		return true, nil, err
+	}
+	return need(client.Consent, w, k), k.claims, nil
+}
+
+// kept is nil where nothing is kept: only the policy remember keeps anything.
+func (n *Consents) kept(ctx context.Context, citizen citizens.ID, client clients.Client) (*kept, error) {
+	if client.Consent != clients.ConsentRemember {
+		return nil, nil //nolint:nilnil // nothing kept is no error
+	}
+	k, err := n.store.get(ctx, citizen, client.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read consent: %w", err)
+	}
+	return k, nil
+}
+
+// Decision is an answer on its way into the database.
+type Decision struct {
+	Interaction login.Interaction
+	Session     login.Session
+	Client      clients.Client
+	Remember    bool // counts only under the policy remember
+}
+
+func (d Decision) event(t audit.Type, by audit.Actor) audit.Event {
+	return audit.Event{
+		Type: t, Outcome: audit.Succeeded, Actor: by, Subject: d.Session.Citizen, Client: d.Client.ID,
+		Session: string(d.Session.ID),
+		Details: map[string]string{
+			"scope":  strings.Join(d.Interaction.Wants.Scopes, " "),
+			"claims": strings.Join(Asked(d.Interaction.Wants), " "),
+		},
+	}
+}
+
+// Allow answers the interaction, keeps the consent if that was ticked, and
+// records both, in one transaction. login.ErrAnswered: another tab was first.
+func (n *Consents) Allow(ctx context.Context, by audit.Actor, d Decision) error {
+	w := d.Interaction.Wants
+	keep := d.Remember && d.Client.Consent == clients.ConsentRemember
+	e := d.event(audit.ConsentGiven, by)
+	e.Details["remember"] = strconv.FormatBool(keep)
+	answer := login.Answer{Allowed: true, Scopes: w.Scopes, Claims: Asked(w), Session: d.Session.ID}
+	return n.decide(ctx, d, answer, e, func(ctx context.Context) error {
+		if !keep {
+			return nil
+		}
+		return n.store.add(ctx, d.Session.Citizen, d.Client.ID, kept{Asked(w), w.Offline})
+	})
+}
+
+// Deny answers the interaction with no. What was kept before stays: who says
+// no today has not withdrawn what was said yesterday.
+func (n *Consents) Deny(ctx context.Context, by audit.Actor, d Decision) error {
+	answer := login.Answer{Session: d.Session.ID}
+	return n.decide(ctx, d, answer, d.event(audit.ConsentDenied, by), func(context.Context) error { return nil })
+}
+
+func (n *Consents) decide(ctx context.Context, d Decision, a login.Answer, e audit.Event, keep func(context.Context) error) error {
+	err := n.DB.InTx(ctx, func(ctx context.Context) error {
+		if err := n.Interactions.Answer(ctx, d.Interaction, a); err != nil {
+			return err
+		}
+		if err := keep(ctx); err != nil {
+			return err
+		}
+		return n.Audit.Record(ctx, e)
+	})
+	if err != nil {
+		return fmt.Errorf("record the answer: %w", err)
+	}
+	return nil
+}
+
+// Withdraw forgets what a citizen kept for a service. Grants are the
+// provider's: whoever withdraws ends them in the same transaction.
+func (n *Consents) Withdraw(ctx context.Context, by audit.Actor, citizen citizens.ID, client string) error {
+	err := n.DB.InTx(ctx, func(ctx context.Context) error {
+		gone, err := n.store.remove(ctx, citizen, client)
+		if err != nil || !gone {
+			return err
+		}
+		return n.Audit.Record(ctx, audit.Event{
+			Type: audit.ConsentWithdrawn, Outcome: audit.Succeeded, Actor: by, Subject: citizen, Client: client,
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("withdraw consent: %w", err)
+	}
+	return nil
+}

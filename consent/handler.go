@@ -1,0 +1,170 @@
+package consent
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/labstack/echo/v4"
+
+	"ente.example/idp/citizens"
+	"ente.example/idp/clients"
+	"ente.example/idp/login"
+	"ente.example/idp/templates"
+	"ente.example/idp/web"
+)
+
+// HandlerDeps is what the page needs.
+type HandlerDeps struct {
+	Consents     *Consents
+	Interactions *login.Interactions
+	Sessions     *login.Sessions
+	Citizens     *citizens.Registry
+	Clients      *clients.Registry
+	Issuer       string
+	LevelACRs    []string // the acr of level 1, 2, 3
+}
+
+// Handler answers for the consent page.
+type Handler struct{ HandlerDeps }
+
+// NewHandler returns the page. Everything in d is required.
+func NewHandler(d HandlerDeps) (*Handler, error) {
+	if d.Consents == nil || d.Interactions == nil || d.Sessions == nil || d.Citizens == nil || d.Clients == nil {
+		return nil, errors.New("consent: a dependency is missing")
+	}
+	if d.Issuer == "" || len(d.LevelACRs) == 0 {
+		return nil, errors.New("consent: issuer and levels are required")
+	}
+	return &Handler{d}, nil
+}
+
+// Mount adds the routes.
+func (h *Handler) Mount(e *echo.Echo) {
+	g := e.Group("/consent/:id", login.Lost{Clients: h.Clients, Issuer: h.Issuer}.Catch)
+	g.GET("", h.show)
+	g.POST("", h.decide)
+}
+
+// open finds the interaction and the session; without one the next step is
+// not ours.
+func (h *Handler) open(c echo.Context) (login.Visit, *login.Session, error) {
+	v, err := login.Open(c, h.Interactions, h.Clients)
+	if err != nil {
+		return login.Visit{}, nil, err
+	}
+	s, err := login.CurrentSession(c, h.Sessions)
+	return v, s, err
+}
+
+// show lists what would be sent, by name and value.
+func (h *Handler) show(c echo.Context) error {
+	v, s, err := h.open(c)
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		return v.Resume(c)
+	}
+	ctx := c.Request().Context()
+	person, err := h.Citizens.ByID(ctx, s.Citizen)
+	if err != nil {
+		return err
+	}
+	k, err := h.Consents.kept(ctx, s.Citizen, v.Service)
+	if err != nil {
+		return err
+	}
+	if err := h.Sessions.Touch(ctx, *s); err != nil {
+		return err
+	}
+	return v.Render(c, h.page(v, *s, person, k), web.SignedInAs(fullName(person)))
+}
+
+func (h *Handler) page(v login.Visit, s login.Session, person citizens.Citizen, k *kept) templates.Consent {
+	return templates.Consent{
+		Action:     "/consent/" + v.ID,
+		Attributes: attributes(v.Wants, subject{person, string(s.Kind)}, k),
+		Renewed:    k != nil && !k.covers(v.Wants),
+		Offline:    v.Wants.Offline, OfflineNew: k != nil && v.Wants.Offline && !k.offline,
+		Purpose: v.Service.Purpose, PolicyURL: v.Service.PolicyURI,
+		Remember: v.Service.Consent == clients.ConsentRemember,
+		Person:   fullName(person), SignedInAt: s.AuthTime, PreviousAccess: s.PreviousAccess,
+		Level:      slices.Index(h.LevelACRs, s.ACR) + 1,
+		SignOutURL: "/sign-out",
+		Hidden:     login.SessionFields(&s),
+	}
+}
+
+// attributes are the rows of the page. A claim that only repeats others on the
+// page has no row of its own, and is new when one of theirs is.
+func attributes(w login.Wants, s subject, k *kept) []templates.Attribute {
+	asked := Asked(w)
+	var fresh []string
+	if k != nil {
+		fresh = k.fresh(w)
+	}
+	var rows []templates.Attribute
+	for _, entry := range catalogue() {
+		if !slices.Contains(asked, entry.name) || repeats(entry.name, asked) {
+			continue
+		}
+		rows = append(rows, templates.Attribute{
+			Claim: entry.name, Value: entry.text(s),
+			New: slices.ContainsFunc(fresh, func(name string) bool { return name == entry.name || repeatedBy(name, entry.name) }),
+		})
+	}
+	return rows
+}
+
+// repeated names the claims that say nothing beyond others, and which others.
+func repeated(name string) []string {
+	switch name {
+	case "name":
+		return []string{"given_name", "family_name"}
+	case "email_verified":
+		return []string{"email"}
+	case "phone_number_verified":
+		return []string{"phone_number"}
+	}
+	return nil
+}
+
+func repeats(name string, asked []string) bool {
+	others := repeated(name)
+	return len(others) > 0 && !slices.ContainsFunc(others, func(o string) bool { return !slices.Contains(asked, o) })
+}
+
+func repeatedBy(name, other string) bool { return slices.Contains(repeated(name), other) }
+
+func fullName(p citizens.Citizen) string { return p.GivenName + " " + p.FamilyName }
+
+// decide takes the answer. What is allowed is what the interaction asks for,
+// never what the form says; a form that showed another person's data, or no
+// answer, is shown again.
+func (h *Handler) decide(c echo.Context) error {
+	v, s, err := h.open(c)
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		return v.Resume(c)
+	}
+	ctx, by := c.Request().Context(), login.Actor(c, s)
+	d := Decision{
+		Interaction: v.Interaction, Session: *s, Client: v.Service,
+		Remember: web.PostValue(c, "remember") == "yes",
+	}
+	switch answer := web.PostValue(c, "answer"); {
+	case !login.SameSession(c, s), answer != "allow" && answer != "deny":
+		return c.Redirect(http.StatusSeeOther, "/consent/"+v.ID)
+	case answer == "allow":
+		err = h.Consents.Allow(ctx, by, d)
+	default:
+		err = h.Consents.Deny(ctx, by, d)
+	}
+	if err != nil && !errors.Is(err, login.ErrAnswered) {
+		return err
+	}
+	return v.Resume(c)
+}
