@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/oauth2"
 
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
@@ -154,6 +156,35 @@ func TestScriptsMayAskBeforehand(t *testing.T) {
 			if got.Header.Get("Access-Control-Allow-Credentials") != "" {
 				t.Errorf("OPTIONS %s lets cookies in", path)
 			}
+		}
+	})
+}
+
+func TestAnOrdinaryLibraryWorksFromDiscoveryAlone(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		id := h.people()
+		client, _ := h.register(`{"userinfo_signed_response_alg": "RS256"}`)
+		s, _ := h.session(id)
+		g, _ := h.grant(client, id, s, "openid", "profile", "email")
+		ctx := oidc.ClientContext(t.Context(), h.browser())
+		op, err := oidc.NewProvider(ctx, h.issuer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, alg := range Algorithms() {
+			token, err := h.provider.keys.Sign(ctx, alg, TypIDToken, h.idClaims(client, s))
+			if err != nil {
+				t.Fatal(err)
+			}
+			verifier := op.VerifierContext(ctx, &oidc.Config{ClientID: client.ID, SupportedSigningAlgs: []string{alg}})
+			if _, err := verifier.Verify(ctx, token); err != nil {
+				t.Errorf("%s: %v", alg, err)
+			}
+		}
+		info, err := op.UserInfo(ctx, oauth2.StaticTokenSource(&oauth2.Token{AccessToken: h.token(g), TokenType: "Bearer"}))
+		if err != nil || info.Subject != g.Subject || info.Email != "mario.rossi@example.it" || !info.EmailVerified {
+			t.Errorf("userinfo: got %v, %v", info, err)
 		}
 	})
 }

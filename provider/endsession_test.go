@@ -37,10 +37,16 @@ func newGuest(t *testing.T, db *database.DB) guest {
 // idToken is one as /token gives it.
 func (h *house) idToken(c clients.Client, s login.Session) string {
 	h.t.Helper()
+	return must[string](h.t)(h.provider.keys.Sign(h.t.Context(), RS256, TypIDToken, h.idClaims(c, s)))
+}
+
+func (h *house) idClaims(c clients.Client, s login.Session) map[string]any {
+	h.t.Helper()
 	now := must[time.Time](h.t)(h.db.Now(h.t.Context()))
-	return must[string](h.t)(h.provider.keys.Sign(h.t.Context(), RS256, TypIDToken, map[string]any{
-		"iss": h.issuer, "aud": c.ID, "sub": h.provider.subject(c, s.Citizen), "sid": s.ID, "exp": now.Add(10 * time.Minute).Unix(),
-	}))
+	return map[string]any{
+		"iss": h.issuer, "aud": c.ID, "sub": h.provider.subject(c, s.Citizen), "sid": s.ID,
+		"iat": now.Unix(), "exp": now.Add(10 * time.Minute).Unix(),
+	}
 }
 
 // logout asks for the end-session endpoint by GET.

@@ -44,6 +44,7 @@ func (h *house) introspected(p party, token string) map[string]any {
 
 func inactive() map[string]any { return map[string]any{"active": false} }
 
+// B7: not any client, and not about any token; B5: aud may be an array.
 func TestIntrospectionAnswersWhomItConcerns(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		h := newInstallation(t, db)
@@ -71,6 +72,7 @@ func TestIntrospectionAnswersWhomItConcerns(t *testing.T) {
 	})
 }
 
+// B7: the end that is told is the refresh token's own.
 func TestIntrospectionOfRefreshTokens(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		h := newInstallation(t, db)

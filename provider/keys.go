@@ -12,6 +12,7 @@ import (
 
 	"ente.example/idp/audit"
 	"ente.example/idp/database"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
@@ -87,6 +88,8 @@ type KeyDeps struct {
 	Audit  *audit.Log
 	Policy KeyPolicy
 	Logger *slog.Logger // told when the database cannot be followed; optional
+	// Metrics takes idp_keys_active; optional.
+	Metrics prometheus.Registerer
 }
 
 // KeyRing holds the signing keys of every node: rows in the database, followed
@@ -120,6 +123,11 @@ func NewKeyRing(d KeyDeps) (*KeyRing, error) {
 		policy: d.Policy.withDefaults(), log: d.Logger, generate: generateKey, again: time.Second,
 	}
 	k.snap.Store(emptySnapshot())
+	if d.Metrics != nil {
+		if err := d.Metrics.Register(keyGauge{k}); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
 	return k, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -403,4 +404,26 @@ func age(k *KeyRing, d time.Duration) {
 	s.asked = s.asked.Add(-d)
 	k.snap.Store(&s)
 	k.tried = time.Time{}
+}
+
+func TestActiveKeysAreCounted(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		k := ensured(t, db, newAEAD(t))
+		registry := prometheus.NewPedanticRegistry()
+		if err := registry.Register(keyGauge{k}); err != nil {
+			t.Fatal(err)
+		}
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(families) != 1 || families[0].GetName() != "idp_keys_active" || len(families[0].GetMetric()) != len(Algorithms()) {
+			t.Fatalf("metrics: got %v", families)
+		}
+		for _, m := range families[0].GetMetric() {
+			if got := m.GetGauge().GetValue(); got != 1 {
+				t.Errorf("%v: got %v active keys, want 1", m.GetLabel(), got)
+			}
+		}
+	})
 }

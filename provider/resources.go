@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"fmt"
 	"net/http"
 
 	"ente.example/idp/audit"
@@ -15,6 +16,10 @@ type resources struct {
 }
 
 func newResources(p *Provider) (r resources, err error) {
+	longest := max(p.lifetimes.AccessToken, p.lifetimes.IDToken)
+	if p.keys.policy.TokenLifetime < longest {
+		return r, fmt.Errorf("provider: tokens live %s, but old keys are kept for tokens of %s", longest, p.keys.policy.TokenLifetime)
+	}
 	r.revoked = &revokedTokens{db: p.db}
 	r.discovery, err = render(p.metadata())
 	return r, err

@@ -99,10 +99,9 @@ func (p *Provider) endGrant(ctx context.Context, by audit.Actor, row grantRow) e
 		return err
 	}
 	p.db.AfterCommit(ctx, func() { p.metrics.revoked(reasonClient, 1) })
-	return p.audit.Record(ctx, audit.Event{
-		Type: audit.GrantRevoked, Outcome: audit.Succeeded, Actor: by, Subject: row.CitizenID,
-		Client: row.ClientID, Session: row.SessionID, Reason: reasonClient, Details: map[string]string{"grant": row.ID},
-	})
+	e := row.event(audit.GrantRevoked, audit.Succeeded, by)
+	e.Reason = reasonClient
+	return p.audit.Record(ctx, e)
 }
 
 // foreignToken refuses to end what was issued to another client. Its holder

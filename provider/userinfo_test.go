@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -10,8 +11,11 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
+	"ente.example/idp/citizens"
+	"ente.example/idp/credentials"
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/delivery"
 )
 
 func TestUserinfoAnswersUnderTheGrantedScopes(t *testing.T) {
@@ -85,6 +89,7 @@ func TestUserinfoFollowsTheTokensNarrowerScope(t *testing.T) {
 	})
 }
 
+// B5 among them: an ID token is no access token.
 func TestUserinfoRefusesAsRFC6750Says(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		h := newInstallation(t, db)
@@ -222,6 +227,46 @@ func TestUserinfoWithoutDatabaseIs503(t *testing.T) {
 			t.Errorf("without the database: got %d, Retry-After %q", got.StatusCode, got.Header.Get("Retry-After"))
 		}
 	})
+}
+
+func TestUserinfoTellsTheKindOfThePINAsItIsNow(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		id := h.people()
+		client, _ := h.register(`{}`)
+		s, _ := h.session(id)
+		g, _ := h.grant(client, id, s, "openid", "pin")
+		token := h.token(g)
+		if got := h.do(h.get(userinfoPath, token)).json(t)["pin_kind"]; got != nil {
+			t.Errorf("before there is a PIN: got %v", got)
+		}
+		h.handOver(mario, credentials.Dispositivo)
+		if got := h.do(h.get(userinfoPath, token)).json(t)["pin_kind"]; got != "dispositivo" {
+			t.Errorf("with a PIN: got %v, want dispositivo", got)
+		}
+	})
+}
+
+// handOver gives a person a first PIN, as if both transports had taken it.
+func (h *house) handOver(code string, kind credentials.Kind) {
+	h.t.Helper()
+	ctx := h.t.Context()
+	fc := must[citizens.FiscalCode](h.t)(citizens.ParseFiscalCode(code))
+	if err := h.credentials.Issue(ctx, operator(), fc, kind); err != nil {
+		h.t.Fatal(err)
+	}
+	var ref string
+	if err := h.db.Read(ctx).Raw(`SELECT ref FROM deliveries WHERE citizen_id = ? LIMIT 1`, string(h.person(code))).Scan(&ref).Error; err != nil {
+		h.t.Fatal(err)
+	}
+	for _, half := range []delivery.MessageKey{delivery.PINHalf1, delivery.PINHalf2} {
+		err := h.db.InTx(ctx, func(ctx context.Context) error {
+			return h.credentials.Accepted(ctx, delivery.Receipt{Key: half, Citizen: h.person(code), Ref: ref})
+		})
+		if err != nil {
+			h.t.Fatal(err)
+		}
+	}
 }
 
 func TestUserinfoReadsTheGrantAndTheCitizen(t *testing.T) {
