@@ -156,7 +156,8 @@ func (p *Provider) standing(c echo.Context, r *authRequest, i *login.Interaction
 	}
 	s.session, s.subject = session, p.subject(r.client, session.Citizen)
 	if i != nil {
-		s.signedIn, s.other = i.Session == session.ID, i.Wants.ForceLogin
+		s.signedIn = i.Session == session.ID
+		s.other = i.Wants.ForceLogin && !r.wants().ForceLogin // said on the account page, not by the service
 		s.chosen = i.AccountChosen && i.ChosenSession == session.ID
 		if i.Consent != nil && i.Consent.Session == session.ID {
 			s.answer = i.Consent
