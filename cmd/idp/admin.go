@@ -59,7 +59,7 @@ func (s *server) ready(ctx context.Context) error {
 		return fmt.Errorf("database: %w", err)
 	}
 	// the database answered somewhere between before and now
-	if drift := max(before.Sub(now), now.Sub(time.Now())); drift > mostDrift {
+	if drift := max(before.Sub(now), time.Until(now)); drift > mostDrift {
 		return fmt.Errorf("this node's clock is %s off the database's", drift.Round(time.Millisecond))
 	}
 	if err := s.db.Ping(ctx); err != nil {

@@ -44,34 +44,28 @@ func (c *citizensImport) Run(i *invocation) error {
 	})
 }
 
-// importPeople imports and records it, in one transaction.
-func (v *services) importPeople(ctx context.Context, f io.Reader, o citizens.ImportOptions) (report citizens.ImportReport, err error) {
-	err = v.db.InTx(ctx, func(ctx context.Context) error {
-		if report, err = v.citizens.Import(ctx, f, o); err != nil {
-			return err
-		}
+// importPeople imports, with what follows from it in the same transaction: the
+// record, and the end of what a dead person's PIN had opened.
+func (v *services) importPeople(ctx context.Context, f io.Reader, o citizens.ImportOptions) (citizens.ImportReport, error) {
+	o.Deceased = func(ctx context.Context, id citizens.ID) error { return v.endedPIN(ctx, id, "deceased") }
+	o.Record = func(ctx context.Context, r citizens.ImportReport) error {
 		return v.audit.Record(ctx, audit.Event{
 			Type: audit.CitizensImported, Outcome: audit.Succeeded, Actor: operator(),
-			Details: map[string]string{"imported": strconv.Itoa(report.Imported), "updated": strconv.Itoa(report.Updated)},
+			Details: map[string]string{"imported": strconv.Itoa(r.Imported), "updated": strconv.Itoa(r.Updated)},
 		})
-	})
-	return report, err
+	}
+	return v.citizens.Import(ctx, f, o)
 }
 
 func (c *citizensImport) answer(i *invocation, report citizens.ImportReport, done bool) error {
-	type badLine struct {
-		Line   int    `json:"line"`
-		Reason string `json:"reason"`
-	}
-	bad, lines := []badLine{}, []string{}
+	lines := []string{}
 	for _, b := range report.Bad {
-		bad = append(bad, badLine{b.Line, b.Reason})
 		lines = append(lines, fmt.Sprintf("line %d: %s", b.Line, b.Reason))
 	}
 	if done {
 		lines = append(lines, fmt.Sprintf("%d imported, %d updated.", report.Imported, report.Updated))
 	}
-	return i.print(map[string]any{"imported": report.Imported, "updated": report.Updated, "bad": bad}, lines...)
+	return i.print(report, lines...)
 }
 
 type citizensShow struct {

@@ -154,7 +154,7 @@ func (c *demoCommand) register(ctx context.Context, v *services) (*demo.Service,
 			GrantTypes: []string{"authorization_code", "refresh_token"}, Scope: asked,
 			Purpose: "Riconoscerti e mostrarti i contributi versati a tuo nome.",
 		},
-		Resources: []string{address + "/api"},
+		Resources: []string{v.settings.Issuer, address + "/api"},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("register the sample service: %w", err)
@@ -194,11 +194,11 @@ func (v *services) activate(ctx context.Context, cf string) (credentials.PIN, er
 	if err := v.issue(ctx, cf); err != nil {
 		return credentials.PIN{}, err
 	}
-	first, err := v.await(ctx)
+	fc, err := citizens.ParseFiscalCode(cf)
 	if err != nil {
 		return credentials.PIN{}, err
 	}
-	fc, err := citizens.ParseFiscalCode(cf)
+	first, err := v.await(ctx, fc)
 	if err != nil {
 		return credentials.PIN{}, err
 	}
@@ -218,24 +218,36 @@ func (v *services) activate(ctx context.Context, cf string) (credentials.PIN, er
 	return change.Candidate, err
 }
 
+// halves reads a first PIN from the outbox.
+func (v *services) halves() (credentials.PIN, error) {
+	messages, err := demo.Read(v.settings.OutboxDir)
+	if err != nil {
+		return credentials.PIN{}, err
+	}
+	halves := map[string]string{}
+	for _, m := range messages {
+		if half := alone.FindString(m.Body); half != "" && halves[m.Key] == "" { // newest first
+			halves[m.Key] = half
+		}
+	}
+	return credentials.ParsePIN(halves["pin-half-1"] + halves["pin-half-2"])
+}
+
 // alone is a half on its line.
 var alone = regexp.MustCompile(`(?m)^[0-9A-F]{8}$`)
 
-// await reads both halves from the outbox as soon as they have left.
-func (v *services) await(ctx context.Context) (credentials.PIN, error) {
+// await reads both halves from the outbox as soon as the PIN they make can be
+// used: a file lies there a moment before its hand-over is recorded.
+func (v *services) await(ctx context.Context, fc citizens.FiscalCode) (credentials.PIN, error) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		messages, err := demo.Read(v.settings.OutboxDir)
+		s, err := v.pins.Status(ctx, fc)
 		if err != nil {
 			return credentials.PIN{}, err
 		}
-		halves := map[string]string{}
-		for _, m := range messages {
-			halves[m.Key] = alone.FindString(m.Body)
-		}
-		if halves["pin-half-1"] != "" && halves["pin-half-2"] != "" {
-			return credentials.ParsePIN(halves["pin-half-1"] + halves["pin-half-2"])
+		if s.State == credentials.Issued {
+			return v.halves()
 		}
 		select {
 		case <-tick.C:

@@ -160,7 +160,7 @@ func (q parameter) set(text string, unbounded bool) error {
 	if q.number != nil {
 		*q.number = n
 	} else {
-		*q.memory = uint32(n) //nolint:gosec // G115: checked against its range below
+		*q.memory = uint32(n)
 	}
 	return q.within(time.Duration(n), unbounded, func(d time.Duration) string { return strconv.Itoa(int(d)) })
 }

@@ -66,11 +66,11 @@ func (v *services) serve(ctx context.Context, workers []string, ready func(publi
 	if err := v.ring.Ensure(ctx); err != nil {
 		return fmt.Errorf("prepare signing keys: %w", err)
 	}
-	public, err := v.listen()
+	public, err := v.listen(ctx)
 	if err != nil {
 		return err
 	}
-	admin, err := net.Listen("tcp", v.settings.AdminListen)
+	admin, err := (&net.ListenConfig{}).Listen(ctx, "tcp", v.settings.AdminListen)
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen for administration: %w", err), public.Close())
 	}
@@ -144,8 +144,8 @@ func (v *services) note(ctx context.Context, what audit.Type) error {
 }
 
 // listen opens the public listener, with TLS where there is a certificate.
-func (v *services) listen() (net.Listener, error) {
-	l, err := net.Listen("tcp", v.settings.Listen)
+func (v *services) listen(ctx context.Context) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", v.settings.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen for the public: %w", err)
 	}

@@ -143,7 +143,7 @@ func (s *sources) readEnvironment(environ []string) error {
 
 // readFile takes a flat JSON object; a list is joined with commas.
 func (s *sources) readFile(path string) error {
-	b, err := os.ReadFile(path)
+	b, err := os.ReadFile(path) //nolint:gosec // G703: the operator names the file
 	if err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}

@@ -100,7 +100,7 @@ func wire(ctx context.Context, s settings, o options) (_ *services, err error) {
 			return nil, err
 		}
 	}
-	return v, v.observe()
+	return v, v.observe() //nolint:contextcheck // a gauge is read long after this context
 }
 
 func (v *services) schema(ctx context.Context, migrate bool) error {

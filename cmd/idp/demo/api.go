@@ -62,7 +62,7 @@ func (s *Service) protect(next http.Handler) http.Handler {
 
 func (s *Service) check(ctx context.Context, raw string) (claims, error) {
 	var c claims
-	signed, err := jose.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256})
+	signed, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		return c, err
 	}

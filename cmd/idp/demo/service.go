@@ -101,8 +101,10 @@ func (s *Service) discover(ctx context.Context) (*oidc.Provider, error) {
 }
 
 func (s *Service) oauth(p *oidc.Provider) *oauth2.Config {
+	endpoint := p.Endpoint()
+	endpoint.AuthStyle = oauth2.AuthStyleInHeader // as registered; guessing would hide the real error
 	return &oauth2.Config{
-		ClientID: s.ClientID, ClientSecret: s.ClientSecret, Endpoint: p.Endpoint(),
+		ClientID: s.ClientID, ClientSecret: s.ClientSecret, Endpoint: endpoint,
 		RedirectURL: s.Address + "/callback", Scopes: s.Scopes,
 	}
 }
@@ -117,6 +119,7 @@ func (s *Service) visitOf(w http.ResponseWriter, r *http.Request) *visit {
 	id := rand.Text()
 	v := &visit{}
 	s.sessions[id] = v
+	//nolint:gosec // G124: the sample runs without TLS, on this machine alone
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	return v
 }
@@ -151,10 +154,10 @@ func (s *Service) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v.state, v.nonce, v.verifier = rand.Text(), rand.Text(), oauth2.GenerateVerifier()
-	options := []oauth2.AuthCodeOption{
-		oidc.Nonce(v.nonce), oauth2.S256ChallengeOption(v.verifier), oauth2.SetAuthURLParam("resource", s.Address+"/api"),
-	}
-	http.Redirect(w, r, s.oauth(p).AuthCodeURL(v.state, options...), http.StatusSeeOther)
+	address := s.oauth(p).AuthCodeURL(v.state, oidc.Nonce(v.nonce), oauth2.S256ChallengeOption(v.verifier))
+	// one token for two audiences: the provider's userinfo and our API (RFC 8707)
+	audiences := url.Values{"resource": {s.Issuer, s.Address + "/api"}}
+	http.Redirect(w, r, address+"&"+audiences.Encode(), http.StatusSeeOther)
 }
 
 func (s *Service) problem(w http.ResponseWriter, r *http.Request, v *visit, words string, err error) {
