@@ -15,7 +15,7 @@ type view struct {
 	Desk          deskState
 	LanguageLinks []languageLink
 	Alternatives  []Alternative // those that lead somewhere
-	CallFirst     string        // the number to call, as people write it
+	Call          *Phone        // the number that works from everywhere
 	HexPIN        bool
 }
 
@@ -44,9 +44,7 @@ func (s *Set) view(f Frame, p Page) (view, error) {
 			v.Alternatives = append(v.Alternatives, a)
 		}
 	}
-	if len(s.institution.Phones) > 0 {
-		v.CallFirst = s.institution.Phones[0].Shown
-	}
+	v.Call = s.institution.call()
 	return v, nil
 }
 

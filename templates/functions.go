@@ -27,6 +27,7 @@ func (s *Set) functions(w *words) template.FuncMap {
 		"in":       func(t Text) string { return t.In(w.language) },
 		"link":     link,
 		"anchor":   anchor,
+		"dial":     dial,
 		"target":   func(action string) template.URL { return template.URL(action) }, //nolint:gosec // FormPost.check has looked
 		"label":    w.label,
 		"value":    w.value,
@@ -39,6 +40,11 @@ func (s *Set) functions(w *words) template.FuncMap {
 // link is an element that leads to an outside address of the institution or the service.
 func link(address, text string) template.HTML {
 	return template.HTML(`<a href="` + template.HTMLEscapeString(safeAddress(address)) + `">` + template.HTMLEscapeString(text) + `</a>`) //nolint:gosec // escaped here
+}
+
+// dial is an element that rings a number.
+func dial(p *Phone) template.HTML {
+	return template.HTML(`<a href="tel:` + template.HTMLEscapeString(p.Number) + `">` + template.HTMLEscapeString(p.Shown) + `</a>`) //nolint:gosec // escaped here
 }
 
 // anchor is an element that leads to a place on the same page.

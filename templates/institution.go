@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,13 +23,14 @@ type Institution struct {
 	Logo    string `json:"logo"`  // SVG or PNG, beside the institution file; empty: the sample's
 	// Address is where people type it in, for letters: accesso.ente.example.
 	Address      string        `json:"address"`
-	Phones       []Phone       `json:"phones"`
+	Phones       []Phone       `json:"phones"` // the last one can be called from abroad
 	Hours        []Opening     `json:"opening_hours"`
 	Closed       []string      `json:"closed"`       // days without service, YYYY-MM-DD
 	Legal        []Link        `json:"legal"`        // footer: privacy, accessibility, …
 	ReportURL    string        `json:"report_url"`   // where to report that somebody asked for a PIN
 	CorrectURL   string        `json:"correct_url"`  // where to have wrong data corrected
 	Alternatives []Alternative `json:"alternatives"` // other ways to sign in
+	Colours      Colours       `json:"colours"`
 
 	logo Asset
 	mark string // the logo's hashed name
@@ -103,6 +106,14 @@ func (i Institution) validate() error {
 	if i.Name.In(fallback) == "" {
 		return fmt.Errorf("name has no %q", fallback)
 	}
+	if len(i.Phones) == 0 || i.Address == "" {
+		return errors.New("phones and address are needed: letters and messages name them")
+	}
+	for _, p := range i.Phones {
+		if !regexp.MustCompile(`^\+?[0-9]{3,15}$`).MatchString(p.Number) || p.Shown == "" {
+			return fmt.Errorf("phones: %q shown as %q", p.Number, p.Shown)
+		}
+	}
 	if i.Logo != "" && !strings.HasPrefix(i.logo.Type, "image/") {
 		return errors.New("logo must be an SVG or a PNG file")
 	}
@@ -112,7 +123,7 @@ func (i Institution) validate() error {
 		}
 	}
 	for _, a := range i.Alternatives {
-		if !contains([]string{"spid", "cie", "cns", "eidas"}, a.Kind) || a.URL != "" && !webAddress(a.URL) {
+		if !slices.Contains([]string{"spid", "cie", "cns", "eidas"}, a.Kind) || a.URL != "" && !webAddress(a.URL) {
 			return fmt.Errorf("alternatives: %q at %q", a.Kind, a.URL)
 		}
 	}
@@ -126,22 +137,25 @@ func (i Institution) validate() error {
 			return fmt.Errorf("closed: %q is not YYYY-MM-DD", day)
 		}
 	}
+	if err := i.Colours.check(); err != nil {
+		return err
+	}
 	_, err := i.hours()
 	return err
+}
+
+// call is the number to give to somebody who may be anywhere: the last one, and
+// the only one if there is one. Nil for none.
+func (i Institution) call() *Phone {
+	if len(i.Phones) == 0 {
+		return nil
+	}
+	return &i.Phones[len(i.Phones)-1]
 }
 
 func webAddress(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http" || u.Scheme == "mailto")
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }
 
 // Sample is the institution of the demo and of whoever has not configured one yet.

@@ -31,8 +31,8 @@ func (s *Set) Mail(lang, key, channel string, data map[string]string) (subject, 
 // mailPairs is what every message may say about the institution.
 func (s *Set) mailPairs(lang string) []any {
 	phone := ""
-	if n := len(s.institution.Phones); n > 0 {
-		phone = s.institution.Phones[n-1].Shown // the last one is the number that works from abroad
+	if call := s.institution.call(); call != nil {
+		phone = call.Shown
 	}
 	return []any{"Institution", s.institution.Name.In(lang), "Phone", phone, "Address", s.institution.Address}
 }

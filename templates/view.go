@@ -35,7 +35,7 @@ func New(o Options) (*Set, error) {
 	if s.assets, err = loadAssets(dist); err != nil {
 		return nil, err
 	}
-	s.addLogo()
+	s.addOwn()
 	texts, err := pageTexts(o.Overrides)
 	if err != nil {
 		return nil, err
@@ -51,14 +51,15 @@ func New(o Options) (*Set, error) {
 	return s, nil
 }
 
-// addLogo serves the institution's own logo beside the built files.
-func (s *Set) addLogo() {
-	if s.institution.mark == "" {
-		return
+// addOwn serves the institution's own logo and colours beside the built files.
+func (s *Set) addOwn() {
+	if name, sheet, ok := s.institution.Colours.sheet(); ok {
+		s.assets.files[name], s.assets.names["brand.css"] = sheet, name
 	}
-	s.assets.files[s.institution.mark] = s.institution.logo
-	s.assets.names["logo.svg"] = s.institution.mark
-	s.assets.names["icon.svg"] = s.institution.mark
+	if mark := s.institution.mark; mark != "" {
+		s.assets.files[mark] = s.institution.logo
+		s.assets.names["logo.svg"], s.assets.names["icon.svg"] = mark, mark
+	}
 }
 
 // pageTexts are the sources of all templates, the operator's before ours.

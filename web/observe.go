@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -80,9 +81,22 @@ func (s *Server) rescue(next echo.HandlerFunc) echo.HandlerFunc {
 			if e, ok := p.(error); ok && errors.Is(e, http.ErrAbortHandler) {
 				panic(p) // net/http's own way to drop a connection
 			}
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			err = fmt.Errorf("panic: %s\n%s", cause(p), debug.Stack())
 		}()
 		return next(c)
+	}
+}
+
+// cause names a panic for the log. A value of another type may hold what must not
+// be written down: its type has to do.
+func cause(p any) string {
+	switch p := p.(type) {
+	case runtime.Error:
+		return p.Error()
+	case string:
+		return p
+	default:
+		return fmt.Sprintf("%T", p)
 	}
 }
 

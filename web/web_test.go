@@ -2,6 +2,8 @@ package web_test
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -216,6 +219,69 @@ func TestErrorPages(t *testing.T) {
 		if id := w.Header().Get("X-Request-Id"); !strings.HasPrefix(id, reference[1]) || !strings.Contains(s.log.String(), id) {
 			t.Errorf("%s: reference %s does not lead to the log line of %s", name, reference[1], id)
 		}
+	}
+}
+
+// The database is away: 503 with Retry-After, for people and for programs. A
+// refusal keeps its own words; what nobody foresaw is a fault of ours.
+func TestErrorsOfHandlers(t *testing.T) {
+	t.Parallel()
+	away := errors.New("connection refused")
+	s := newSite(t, func(o *web.Options) {
+		o.Unavailable = func(err error) bool { return errors.Is(err, away) }
+	})
+	s.Echo.GET("/away", func(echo.Context) error { return fmt.Errorf("read session: %w", away) })
+	s.Echo.GET("/userinfo", func(echo.Context) error { return fmt.Errorf("read grant: %w", away) })
+	s.Echo.GET("/fault", func(echo.Context) error { return errors.New("no such column: pin") })
+	s.Echo.GET("/busy", func(echo.Context) error {
+		return fmt.Errorf("sign in: %w", &web.Problem{
+			Status: http.StatusServiceUnavailable, Key: templates.ServerUnavailable, RetryAfter: 1500 * time.Millisecond,
+		})
+	})
+	s.Echo.GET("/untrusted", func(echo.Context) error { return web.Refuse(http.StatusBadRequest, templates.RequestUntrusted) })
+	for path, want := range map[string]struct {
+		status         int
+		problem, retry string
+	}{
+		"/away":      {http.StatusServiceUnavailable, "server.unavailable", "5"},
+		"/busy":      {http.StatusServiceUnavailable, "server.unavailable", "2"},
+		"/userinfo":  {http.StatusServiceUnavailable, "", "5"},
+		"/fault":     {http.StatusInternalServerError, "server.fault", ""},
+		"/untrusted": {http.StatusBadRequest, "request.untrusted", ""},
+	} {
+		w := s.do(get(path))
+		if w.Code != want.status || problemOf(w) != want.problem || w.Header().Get("Retry-After") != want.retry {
+			t.Errorf("%s: %d %q, Retry-After %q", path, w.Code, problemOf(w), w.Header().Get("Retry-After"))
+		}
+		if strings.Contains(w.Body.String(), "no such column") || strings.Contains(w.Body.String(), "refused\"") {
+			t.Errorf("%s shows the cause to the world", path)
+		}
+	}
+	if got := strings.TrimSpace(s.do(get("/userinfo")).Body.String()); got != `{"error":"temporarily_unavailable"}` {
+		t.Errorf("a program got %s", got)
+	}
+	if !strings.Contains(s.log.String(), "no such column: pin") {
+		t.Error("the fault is not in the log")
+	}
+}
+
+func TestAssetsAreKeptForGood(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	if w := s.do(get("/assets/nothing.css")); w.Code != http.StatusNotFound || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("an unknown asset: %d, %s", w.Code, w.Header().Get("Cache-Control"))
+	}
+	m := regexp.MustCompile(`/assets/site-[0-9a-f]+\.css`).FindString(s.do(get("/home")).Body.String())
+	if m == "" {
+		t.Log("assets are not built: pages are bare, the program says so")
+		if !strings.Contains(s.log.String(), "make assets") {
+			t.Error("nobody is told to run make assets")
+		}
+		return
+	}
+	w := s.do(get(m))
+	if w.Code != http.StatusOK || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") || w.Header().Get("Content-Type") != "text/css; charset=utf-8" {
+		t.Errorf("%s: %d %v", m, w.Code, w.Header())
 	}
 }
 

@@ -1,0 +1,107 @@
+package templates
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// sent is every message that is sent so far, by its channels.
+func sent() map[string][]string {
+	notices := []string{"sms", "email", "pec"}
+	return map[string][]string{
+		"pin-half-1": {"sms", "email", "pec"}, "pin-half-2": {"post"},
+		"notice-pin-activated": notices, "notice-pin-changed": notices, "notice-locked": notices,
+		"notice-pin-suspended": notices, "notice-pin-resumed": notices, "notice-pin-revoked": notices,
+	}
+}
+
+func TestMail(t *testing.T) {
+	t.Parallel()
+	s, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]bool{}
+	for _, l := range shipped() {
+		for key, channels := range sent() {
+			for _, channel := range channels {
+				subject, body, err := s.Mail(l.Tag, key, channel, map[string]string{"Name": "Mario <Rossi>", "Half": "48271936"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if subject == "" || strings.Contains(subject, "4827") {
+					t.Errorf("%s %s %s: subject %q", l.Tag, key, channel, subject)
+				}
+				checkBody(t, l.Tag+" "+key+" "+channel, channel, body)
+				if strings.HasPrefix(key, "pin-half") {
+					checkHalf(t, l.Tag+" "+key+" "+channel, key, body)
+				}
+				form := "written"
+				if channel == "sms" {
+					form = "sms"
+				}
+				said["mail."+key+"."+form] = true
+			}
+		}
+	}
+	for key := range catalogue(t, fallback) {
+		base := strings.TrimSuffix(strings.TrimSuffix(key, ".body"), ".subject")
+		if strings.HasPrefix(key, "mail.") && !said[base] {
+			t.Errorf("nobody sends %s", key)
+		}
+	}
+}
+
+func checkBody(t *testing.T, name, channel, body string) {
+	t.Helper()
+	if channel != "sms" {
+		if !strings.Contains(body, "Mario <Rossi>") {
+			t.Errorf("%s: the name is not there as it is: %s", name, body)
+		}
+		return
+	}
+	// R: text messages have no links, and nothing that costs a wider alphabet.
+	if regexp.MustCompile(`(?i)https?:|www\.|\.example`).MatchString(body) {
+		t.Errorf("%s has a link: %s", name, body)
+	}
+	if odd := regexp.MustCompile(`[^A-Za-z0-9 \n.,:;?()'+èéùìòà/-]`).FindString(body); odd != "" {
+		t.Errorf("%s holds %q, which GSM 03.38 does not know", name, odd)
+	}
+}
+
+// The half stands alone on its line, without spaces, and its own part is named
+// before any mention of the other.
+func checkHalf(t *testing.T, name, key, body string) {
+	t.Helper()
+	if !slices.Contains(strings.Split(body, "\n"), "48271936") {
+		t.Errorf("%s: no line of its own for the half: %s", name, body)
+	}
+	own, other := "prima parte", "seconda parte"
+	if key == "pin-half-2" {
+		own, other = other, own
+	}
+	at, otherAt := strings.Index(body, own), strings.Index(body, other)
+	if at < 0 || otherAt >= 0 && otherAt < at {
+		t.Errorf("%s: %q at %d, %q at %d", name, own, at, other, otherAt)
+	}
+}
+
+func TestMailRefusesWhatItCannotSay(t *testing.T) {
+	t.Parallel()
+	s, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Mail("it", "pin-half-1", "email", map[string]string{"Name": "Mario"}); err == nil {
+		t.Error("a message without its half was written")
+	}
+	if _, _, err := s.Mail("it", "nothing", "email", nil); err == nil {
+		t.Error("a message nobody knows was written")
+	}
+	subject, _, err := s.Mail("xx", "notice-locked", "email", map[string]string{"Name": "Mario"})
+	if err != nil || subject != "Troppi tentativi con il tuo PIN" {
+		t.Errorf("a language nobody ships: %q, %v", subject, err)
+	}
+}

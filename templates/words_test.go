@@ -1,0 +1,142 @@
+package templates
+
+import (
+	"encoding/json"
+	"io/fs"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// catalogue is the raw file of one language: each key with its forms.
+func catalogue(t *testing.T, tag string) map[string]map[string]string {
+	t.Helper()
+	raw, err := catalogues.ReadFile("words/" + tag + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries map[string]any
+	if err := json.Unmarshal(raw, &entries); err != nil {
+		t.Fatal(err)
+	}
+	c := map[string]map[string]string{}
+	for key, entry := range entries {
+		switch e := entry.(type) {
+		case string:
+			c[key] = map[string]string{"other": e}
+		case map[string]any:
+			c[key] = map[string]string{}
+			for form, text := range e {
+				c[key][form] = text.(string)
+			}
+		}
+	}
+	return c
+}
+
+func TestEveryKeyInEveryLanguage(t *testing.T) {
+	t.Parallel()
+	want := slices.Sorted(maps.Keys(catalogue(t, fallback)))
+	for _, l := range shipped() {
+		got := slices.Sorted(maps.Keys(catalogue(t, l.Tag)))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("keys of %s differ from %s (-%[2]s +%[1]s):\n%[3]s", l.Tag, fallback, diff)
+		}
+		for key, forms := range catalogue(t, l.Tag) {
+			for form, text := range forms {
+				if strings.TrimSpace(text) == "" {
+					t.Errorf("%s: %s (%s) is empty", l.Tag, key, form)
+				}
+			}
+		}
+	}
+}
+
+func TestSamePlaceholdersAndForms(t *testing.T) {
+	t.Parallel()
+	holes := func(text string) []string {
+		found := regexp.MustCompile(`{{\.\w+}}`).FindAllString(text, -1)
+		slices.Sort(found)
+		return slices.Compact(found)
+	}
+	source := catalogue(t, fallback)
+	for _, l := range shipped() {
+		for key, forms := range catalogue(t, l.Tag) {
+			if diff := cmp.Diff(slices.Sorted(maps.Keys(source[key])), slices.Sorted(maps.Keys(forms))); diff != "" {
+				t.Errorf("%s: plural forms of %s: %s", l.Tag, key, diff)
+			}
+			if diff := cmp.Diff(holes(source[key]["other"]), holes(forms["other"])); diff != "" {
+				t.Errorf("%s: placeholders of %s: %s", l.Tag, key, diff)
+			}
+		}
+	}
+}
+
+// Words carry no markup but **strong**: html() trusts them.
+func TestWordsHoldNoMarkup(t *testing.T) {
+	t.Parallel()
+	for _, l := range shipped() {
+		for key, forms := range catalogue(t, l.Tag) {
+			for _, text := range forms {
+				if strings.ContainsAny(text, "<>&") || strings.Count(text, "**")%2 != 0 {
+					t.Errorf("%s: %s = %q", l.Tag, key, text)
+				}
+			}
+		}
+	}
+}
+
+// Everything in the catalogue is said somewhere.
+func TestEveryKeyIsUsed(t *testing.T) {
+	t.Parallel()
+	var source strings.Builder
+	for _, glob := range []string{"pages/*.html"} {
+		names, err := fs.Glob(sources, glob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			raw, err := sources.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			source.Write(raw)
+		}
+	}
+	// Keys that are put together from a value: by whom is written beside.
+	made := []string{
+		`^mail\.`,                                           // Mail
+		`^claim\.`,                                          // label, value
+		`^(month|weekday)\.`,                                // day, reopens, openDays
+		`^(when|duration|desk)\.`, `^date$`, `^day\.first$`, // functions.go
+		`^error\.(request|server)\.`, // error.html, by problem
+		`^field\.`,                   // summary, field-error
+		`^alternative\.`,             // login.html
+	}
+	for key := range catalogue(t, fallback) {
+		used := strings.Contains(source.String(), `"`+key+`"`)
+		for _, m := range made {
+			used = used || regexp.MustCompile(m).MatchString(key)
+		}
+		if !used {
+			t.Errorf("nothing says %s", key)
+		}
+	}
+}
+
+// The words for people that the house does not use.
+func TestTone(t *testing.T) {
+	t.Parallel()
+	banned := regexp.MustCompile(`(?i)\b(utente|credenzial\w*|autentic\w*|login|clicc\w*|selezion\w*|digit(a|are)|inser(isci|ire)|error[ei]|valido correttamente|obbligatori\w*|si prega|purtroppo|ops|smarrimento|ripristin\w*|richiedente|istanza|password segreta)\b|!`)
+	for key, forms := range catalogue(t, "it") {
+		for _, text := range forms {
+			if word := banned.FindString(text); word != "" {
+				t.Errorf("%s says %q", key, word)
+			}
+		}
+	}
+}
