@@ -36,9 +36,10 @@ import (
 // house is a whole provider over one database, served by real HTTP. Everything
 // in it is what the program uses; only keys are short and hashes cheap.
 type house struct {
-	t            *testing.T
+	t            testing.TB
 	db           *database.DB
 	ring         *secrets.Ring
+	handler      http.Handler
 	network      *http.Transport // leads every address to this node
 	provider     *Provider
 	issuer       string
@@ -71,7 +72,7 @@ func must[T any](t testing.TB) func(T, error) T {
 }
 
 // newHouse builds one node. Two nodes of one installation share their secrets.
-func newHouse(t *testing.T, db *database.DB, ring *secrets.Ring) *house {
+func newHouse(t testing.TB, db *database.DB, ring *secrets.Ring) *house {
 	t.Helper()
 	h := &house{t: t, db: db, ring: ring, issuer: issuer}
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -134,7 +135,8 @@ func (h *house) serve(ring *secrets.Ring, logger *slog.Logger) {
 	}))
 	h.provider.Mount(pages.Echo)
 	h.mountSteps(pages)
-	server := httptest.NewServer(pages.Echo)
+	h.handler = pages.Echo
+	server := httptest.NewServer(h.handler)
 	t.Cleanup(server.Close)
 	h.network = &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
@@ -162,7 +164,7 @@ func newSecrets(t testing.TB) *secrets.Ring {
 }
 
 // newInstallation is a house of its own.
-func newInstallation(t *testing.T, db *database.DB) *house {
+func newInstallation(t testing.TB, db *database.DB) *house {
 	t.Helper()
 	return newHouse(t, db, newSecrets(t))
 }

@@ -1,10 +1,8 @@
 package provider
 
 import (
-	"bytes"
 	"context"
 	"crypto"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -93,7 +91,11 @@ func (k *KeyRing) rowOf(alg, state string, private crypto.Signer) (keyRow, error
 	if err != nil {
 		return keyRow{}, fmt.Errorf("seal signing key: %w", err)
 	}
-	return keyRow{Kid: public.KeyID, Alg: alg, State: state, PublicJWK: string(jwk), Sealed: sealed}, nil
+	proof, err := k.wrap.Encrypt(nil, provenFor(public.KeyID, alg))
+	if err != nil {
+		return keyRow{}, fmt.Errorf("seal signing key: %w", err)
+	}
+	return keyRow{Kid: public.KeyID, Alg: alg, State: state, PublicJWK: string(jwk), Proof: proof, Sealed: sealed}, nil
 }
 
 // insert needs a transaction.
@@ -186,9 +188,11 @@ func (k *KeyRing) Revoke(ctx context.Context, by audit.Actor, kid string) error 
 	if i < 0 || all[i].State == keyRevoked {
 		return ErrUnknownKey
 	}
-	spare, err := k.newRow(all[i].Algorithm, keyActive) // it may be needed, and cannot be made inside
-	if err != nil {
-		return err
+	var spare keyRow
+	if s := all[i].State; s == keyActive || s == keyPending { // it may be needed, and cannot be made inside
+		if spare, err = k.newRow(all[i].Algorithm, keyActive); err != nil {
+			return err
+		}
 	}
 	err = k.db.InTx(ctx, func(ctx context.Context) error { return k.revoke(ctx, by, kid, spare) })
 	if err != nil {
@@ -214,57 +218,4 @@ func (k *KeyRing) revoke(ctx context.Context, by audit.Actor, kid string, spare 
 	}
 	_, err = k.insert(ctx, by, spare)
 	return err
-}
-
-// Rewrap seals every private key anew under the primary key of the secrets
-// folder, so that an older one may be removed from it. It may be interrupted
-// and run again; the counts say how many it changed and how many there are.
-func (k *KeyRing) Rewrap(ctx context.Context, by audit.Actor) (changed, total int, err error) {
-	rows, _, err := k.store.all(ctx)
-	if err != nil {
-		return 0, 0, fmt.Errorf("rewrap signing keys: %w", err)
-	}
-	for _, r := range rows {
-		if len(r.Sealed) == 0 {
-			continue
-		}
-		total++
-		done, err := k.rewrap(ctx, by, r)
-		if err != nil {
-			return changed, total, fmt.Errorf("rewrap signing key %s: %w", r.Kid, err)
-		}
-		if done {
-			changed++
-		}
-	}
-	return changed, total, nil
-}
-
-// tinkPrefix is the length of what Tink puts before a ciphertext: a version
-// and the id of the key that made it.
-const tinkPrefix = 5
-
-func (k *KeyRing) rewrap(ctx context.Context, by audit.Actor, r keyRow) (done bool, err error) {
-	private, err := k.unseal(r)
-	if err != nil {
-		return false, err
-	}
-	sealed, err := k.seal(r.Kid, r.Alg, private)
-	if err != nil {
-		return false, err
-	}
-	if len(r.Sealed) < tinkPrefix || len(sealed) < tinkPrefix {
-		return false, errors.New("its seal is too short")
-	}
-	if bytes.Equal(sealed[:tinkPrefix], r.Sealed[:tinkPrefix]) {
-		return false, nil // under the primary key already
-	}
-	err = k.db.InTx(ctx, func(ctx context.Context) error {
-		done, err = k.store.reseal(ctx, r.Kid, r.Sealed, sealed)
-		if err != nil || !done {
-			return err
-		}
-		return k.audit.Record(ctx, keyEvent(audit.KeyRewrapped, by, r.Kid, r.Alg))
-	})
-	return done, err
 }

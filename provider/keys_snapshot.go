@@ -69,23 +69,39 @@ func (k *KeyRing) snapshotOf(rows []keyRow, last *snapshot) (*snapshot, error) {
 }
 
 func (k *KeyRing) open(r keyRow, known *key) (*key, error) {
-	one := &key{kid: r.Kid, alg: r.Alg, state: r.State}
-	if err := one.public.UnmarshalJSON([]byte(r.PublicJWK)); err != nil {
-		return nil, fmt.Errorf("read its public part: %w", err)
+	if known == nil || known.kid != r.Kid || known.alg != r.Alg {
+		var err error
+		if known, err = k.prove(r); err != nil {
+			return nil, err
+		}
 	}
-	if one.public.KeyID != r.Kid || one.public.Algorithm != r.Alg || !one.public.Valid() || !one.public.IsPublic() {
-		return nil, errors.New("its public part belongs to another key")
-	}
+	one := &key{kid: r.Kid, alg: r.Alg, state: r.State, public: known.public}
 	if r.State != keyPending && r.State != keyActive {
 		return one, nil
 	}
-	if known != nil && known.private != nil {
-		one.private = known.private
+	if one.private = known.private; one.private != nil {
 		return one, nil
 	}
 	var err error
 	one.private, err = k.unseal(r)
 	return one, err
+}
+
+// prove reads a public key that this program made: whoever can only write to
+// the table cannot add one, nor exchange one under its kid.
+func (k *KeyRing) prove(r keyRow) (*key, error) {
+	if _, err := k.wrap.Decrypt(r.Proof, provenFor(r.Kid, r.Alg)); err != nil {
+		return nil, errors.New("it was not made with this secrets folder")
+	}
+	one := &key{kid: r.Kid, alg: r.Alg}
+	if err := one.public.UnmarshalJSON([]byte(r.PublicJWK)); err != nil {
+		return nil, fmt.Errorf("read its public part: %w", err)
+	}
+	kid, err := thumbprint(one.public)
+	if err != nil || kid != r.Kid || one.public.KeyID != r.Kid || one.public.Algorithm != r.Alg || !one.public.IsPublic() {
+		return nil, errors.New("its public part belongs to another key")
+	}
+	return one, nil
 }
 
 // seal and unseal bind a private key to its kid and algorithm: whoever can
@@ -118,6 +134,8 @@ func (k *KeyRing) unseal(r keyRow) (crypto.Signer, error) {
 
 func sealedFor(kid, alg string) []byte { return []byte("signing-key/v1|" + kid + "|" + alg) }
 
+func provenFor(kid, alg string) []byte { return []byte("public-key/v1|" + kid + "|" + alg) }
+
 // generateKey makes a private key for alg. RSA takes a second or so: never in
 // a transaction.
 func generateKey(alg string) (crypto.Signer, error) {
@@ -133,14 +151,20 @@ func generateKey(alg string) (crypto.Signer, error) {
 	return nil, fmt.Errorf("no signing keys of algorithm %q", alg)
 }
 
-// publicKey is the public part as it is published; its kid is the RFC 7638
-// thumbprint, so that no two keys ever share one.
+// publicKey is the public part as it is published.
 func publicKey(alg string, private crypto.Signer) (jose.JSONWebKey, error) {
 	j := jose.JSONWebKey{Key: private.Public(), Algorithm: alg, Use: "sig"}
+	var err error
+	j.KeyID, err = thumbprint(j)
+	return j, err
+}
+
+// thumbprint names a key after itself (RFC 7638), so that no two keys ever
+// share a kid.
+func thumbprint(j jose.JSONWebKey) (string, error) {
 	sum, err := j.Thumbprint(crypto.SHA256)
 	if err != nil {
-		return j, fmt.Errorf("name signing key: %w", err)
+		return "", fmt.Errorf("name signing key: %w", err)
 	}
-	j.KeyID = base64.RawURLEncoding.EncodeToString(sum)
-	return j, nil
+	return base64.RawURLEncoding.EncodeToString(sum), nil
 }

@@ -15,6 +15,7 @@ type keyRow struct {
 	Alg            string
 	State          string
 	PublicJWK      string `gorm:"column:public_jwk"`
+	Proof          []byte // that this program made the key
 	Sealed         []byte // the private key; NULL once it no longer signs
 	CreatedAt      database.Time
 	ActivatesAt    database.Time // of a pending key: not before
@@ -31,8 +32,8 @@ type keyStore struct{ db *database.DB }
 // all reads every key and the database's clock in one statement.
 func (s *keyStore) all(ctx context.Context) ([]keyRow, time.Time, error) {
 	var rows []keyRow
-	err := s.db.Read(ctx).Raw(`SELECT kid, alg, state, public_jwk, sealed, created_at, activates_at,
-		activated_at, published_until, expires_at, ? AS now
+	err := s.db.Read(ctx).Raw(`SELECT kid, alg, state, public_jwk, proof, sealed, created_at,
+		activates_at, activated_at, published_until, expires_at, ? AS now
 		FROM signing_keys ORDER BY alg, created_at, kid`, s.db.NowExpr()).Scan(&rows).Error
 	if err != nil || len(rows) == 0 {
 		return nil, time.Time{}, err
@@ -47,9 +48,9 @@ func (s *keyStore) add(ctx context.Context, r keyRow, usable time.Duration) (boo
 		activated = s.db.NowExpr()
 	}
 	res := s.db.Write(ctx).Exec(`INSERT INTO signing_keys
-		(kid, alg, state, public_jwk, sealed, created_at, activates_at, activated_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		r.Kid, r.Alg, r.State, r.PublicJWK, r.Sealed, s.db.NowExpr(), s.db.NowPlus(usable), activated)
+		(kid, alg, state, public_jwk, proof, sealed, created_at, activates_at, activated_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		r.Kid, r.Alg, r.State, r.PublicJWK, r.Proof, r.Sealed, s.db.NowExpr(), s.db.NowPlus(usable), activated)
 	return res.RowsAffected == 1, res.Error
 }
 
@@ -107,9 +108,16 @@ func (s *keyStore) revoke(ctx context.Context, kid string, remember time.Duratio
 	return was, fmt.Errorf("key %s keeps changing", kid)
 }
 
-// reseal replaces a sealed private key by the same key under another seal,
-// unless it changed meanwhile.
-func (s *keyStore) reseal(ctx context.Context, kid string, old, sealed []byte) (bool, error) {
-	res := s.db.Write(ctx).Exec(`UPDATE signing_keys SET sealed = ? WHERE kid = ? AND sealed = ?`, sealed, kid, old)
+// reseal replaces what was made with an older sealing key. A private part that
+// was erased meanwhile stays so.
+func (s *keyStore) reseal(ctx context.Context, old, anew keyRow) (bool, error) {
+	if len(anew.Sealed) > 0 {
+		res := s.db.Write(ctx).Exec(`UPDATE signing_keys SET proof = ?, sealed = ? WHERE kid = ? AND proof = ? AND sealed = ?`,
+			anew.Proof, anew.Sealed, old.Kid, old.Proof, old.Sealed)
+		if res.Error != nil || res.RowsAffected == 1 {
+			return res.Error == nil, res.Error
+		}
+	}
+	res := s.db.Write(ctx).Exec(`UPDATE signing_keys SET proof = ? WHERE kid = ? AND proof = ?`, anew.Proof, old.Kid, old.Proof)
 	return res.RowsAffected == 1, res.Error
 }

@@ -1,13 +1,15 @@
 -- +goose Up
 
--- The keys that tokens are signed with, private parts sealed. The two partial
--- indexes are the rule that an algorithm has one key that signs and at most
--- one that will.
+-- The keys that tokens are signed with, private parts sealed. The proof, made
+-- with the sealing key, shows that a key is the program's: who can write here
+-- can add no key of his own. The two partial indexes are the rule that an
+-- algorithm has one key that signs and at most one that will.
 CREATE TABLE signing_keys (
     kid             text        NOT NULL PRIMARY KEY,
     alg             text        NOT NULL,
     state           text        NOT NULL CHECK (state IN ('pending', 'active', 'retiring', 'retired', 'revoked')),
     public_jwk      text        NOT NULL,
+    proof           blob        NOT NULL,
     sealed          blob,
     created_at      datetime    NOT NULL,
     activates_at    datetime    NOT NULL,
