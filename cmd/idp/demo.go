@@ -121,6 +121,10 @@ func (c *demoCommand) open(ctx context.Context, i *invocation, v *services, g *e
 	if err != nil {
 		return fmt.Errorf("prepare the person with an active PIN: %w", err)
 	}
+	// her halves are used up: what is left in the outbox is his alone
+	if err := os.RemoveAll(v.settings.OutboxDir); err != nil {
+		return err
+	}
 	if err := v.issue(ctx, newcomer); err != nil {
 		return fmt.Errorf("prepare the person with a first PIN: %w", err)
 	}
