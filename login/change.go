@@ -25,7 +25,7 @@ func (h *Handler) showChange(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if v.Change == "" {
+	if !v.Holds(web.CookieValue(c, ticketCookie)) {
 		return v.Resume(c)
 	}
 	change, err := h.Credentials.Change(c.Request().Context(), v.Change)
@@ -55,7 +55,7 @@ func (h *Handler) change(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if v.Change == "" {
+	if !v.Holds(web.CookieValue(c, ticketCookie)) {
 		return v.Resume(c)
 	}
 	switch web.PostValue(c, "action") {
@@ -76,18 +76,24 @@ func (h *Handler) cancelChange(c echo.Context, v Visit) error {
 	if err := h.Interactions.ClearChange(ctx, v.Interaction, v.Change); err != nil {
 		return err
 	}
+	forget(c, ticketCookie)
 	return v.Cancel(c)
 }
 
-// ticket keeps a change in the interaction. There the browser finds it, and
-// nobody else.
-func (h *Handler) ticket(c echo.Context, v Visit, id credentials.ChangeID) error {
+// openChange keeps a change in the interaction and gives its ticket to this
+// browser. Without both nobody sees the new PIN.
+func (h *Handler) openChange(c echo.Context, v Visit, id credentials.ChangeID) error {
 	ctx := c.Request().Context()
 	change, err := h.Credentials.Change(ctx, id)
 	if err != nil {
 		return err
 	}
-	return h.Interactions.MarkChange(ctx, v.Interaction, id, change.ExpiresAt)
+	ticket := newSecret()
+	if err := h.Interactions.MarkChange(ctx, v.Interaction, id, ticket, change.ExpiresAt); err != nil {
+		return err
+	}
+	c.SetCookie(web.Cookie(c, ticketCookie, ticket))
+	return nil
 }
 
 // regenerate makes another candidate, with ten minutes of its own. A form that
@@ -97,9 +103,12 @@ func (h *Handler) regenerate(c echo.Context, v Visit) error {
 	change, err := h.Credentials.Change(ctx, v.Change)
 	if err == nil && !stale(c, v, change) {
 		err = h.Credentials.Regenerate(ctx, Actor(c, nil), v.Change)
-		if err == nil {
-			err = h.ticket(c, v, v.Change)
-		}
+	}
+	if err == nil {
+		change, err = h.Credentials.Change(ctx, v.Change)
+	}
+	if err == nil {
+		err = h.Interactions.ExtendChange(ctx, v.Interaction, change.ExpiresAt)
 	}
 	if err != nil && !errors.Is(err, credentials.ErrNoMoreCandidates) {
 		return h.changeRefused(c, v, err)

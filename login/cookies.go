@@ -12,8 +12,12 @@ import (
 	"ente.example/idp/web"
 )
 
-// sessionCookie is the cookie's name, before web's prefix.
-const sessionCookie = "session"
+// The cookies' names, before web's prefix. The ticket opens a change of PIN to
+// whoever has typed the right one.
+const (
+	sessionCookie = "session"
+	ticketCookie  = "pin-change"
+)
 
 func setSession(c echo.Context, cookie Cookie) {
 	c.SetCookie(web.Cookie(c, sessionCookie, cookie.Reveal()))
@@ -21,8 +25,14 @@ func setSession(c echo.Context, cookie Cookie) {
 
 // ClearSession makes the browser forget the session cookie. The session itself
 // is ended by Sessions.End.
-func ClearSession(c echo.Context) {
-	gone := web.Cookie(c, sessionCookie, "")
+func ClearSession(c echo.Context) { forget(c, sessionCookie) }
+
+// forget takes a cookie away, where the browser has it.
+func forget(c echo.Context, name string) {
+	if web.CookieValue(c, name) == "" {
+		return
+	}
+	gone := web.Cookie(c, name, "")
 	gone.MaxAge = -1
 	c.SetCookie(gone)
 }

@@ -82,7 +82,10 @@ func (h *Handler) signIn(c echo.Context) error {
 	if err != nil {
 		return h.refused(c, v, t, err)
 	}
-	return h.admit(c, v, verified)
+	if verified.MustChange {
+		return h.mustChange(c, v, verified)
+	}
+	return h.enter(c, v, verified)
 }
 
 // again shows the form with what was typed, except the PIN.
@@ -95,10 +98,14 @@ func (h *Handler) again(c echo.Context, v Visit, t typed, p templates.Login) err
 // waiting people cannot be told apart (R33).
 func (h *Handler) refused(c echo.Context, v Visit, t typed, err error) error {
 	if waiting, ok := errors.AsType[*credentials.WaitingError](err); ok {
+		h.Observe("waiting")
 		return h.again(c, v, t, templates.Login{Problem: templates.LoginWaiting, Until: waiting.Until})
 	}
 	if errors.Is(err, credentials.ErrRefused) {
-		return h.again(c, v, t, templates.Login{Problem: templates.LoginRefused})
+		h.Observe("refused")
+		return h.again(c, v, t, templates.Login{
+			Problem: templates.LoginRefused, Threshold: h.Lock.Threshold, Wait: h.Lock.Wait,
+		})
 	}
 	return busy(err)
 }
@@ -114,19 +121,16 @@ func busy(err error) error {
 	return err
 }
 
-// admit goes on with a right PIN: into the change, if it must be changed, and
-// only then into a session (R23).
-func (h *Handler) admit(c echo.Context, v Visit, verified credentials.Verified) error {
-	if !verified.MustChange {
-		return h.enter(c, v, verified)
-	}
+// mustChange opens the change to a right PIN that opens nothing else (R23).
+func (h *Handler) mustChange(c echo.Context, v Visit, verified credentials.Verified) error {
 	id, err := h.Credentials.StartChange(c.Request().Context(), Actor(c, nil), verified)
 	if err == nil {
-		err = h.ticket(c, v, id)
+		err = h.openChange(c, v, id)
 	}
 	if err != nil {
 		return h.changeRefused(c, v, err)
 	}
+	h.Observe("must-change")
 	return c.Redirect(http.StatusSeeOther, v.path("/pin"))
 }
 
@@ -153,5 +157,7 @@ func (h *Handler) enter(c echo.Context, v Visit, verified credentials.Verified) 
 		return err
 	}
 	setSession(c, cookie)
+	forget(c, ticketCookie)
+	h.Observe("success")
 	return v.Resume(c)
 }

@@ -11,6 +11,7 @@ import (
 	"ente.example/idp/credentials"
 	"ente.example/idp/database"
 	"ente.example/idp/templates"
+	"ente.example/idp/throttle"
 	"ente.example/idp/web"
 )
 
@@ -24,6 +25,11 @@ type Deps struct {
 	Clients      *clients.Registry
 	Issuer       string
 	ACR          string // of a sign-in with the PIN alone
+
+	// Lock is what a refusal says about waiting; zero says the rule's figures.
+	Lock throttle.Policy
+	// Observe counts how sign-ins go: success, must-change, refused, waiting.
+	Observe func(result string)
 }
 
 // Handler answers for the pages of this package.
@@ -32,13 +38,16 @@ type Handler struct {
 	lost Lost
 }
 
-// New returns the pages. Everything in d is required.
+// New returns the pages. Lock and Observe may be left out.
 func New(d Deps) (*Handler, error) {
 	if d.DB == nil || d.Interactions == nil || d.Sessions == nil || d.Credentials == nil || d.Citizens == nil || d.Clients == nil {
 		return nil, errors.New("login: a dependency is missing")
 	}
 	if d.Issuer == "" || d.ACR == "" {
 		return nil, errors.New("login: issuer and acr are required")
+	}
+	if d.Observe == nil {
+		d.Observe = func(string) {}
 	}
 	return &Handler{d, Lost{Clients: d.Clients, Issuer: d.Issuer}}, nil
 }

@@ -91,6 +91,14 @@ type Interaction struct {
 	Consent         *Answer
 
 	browser []byte // hash of the browser's cookie
+	ticket  []byte // hash of the cookie that opens Change
+}
+
+// Holds reports whether secret is the ticket that was given to whoever typed
+// the right PIN for Change. The browser's own cookie is not enough: it is older
+// than the sign-in, and somebody may have noted it on a shared machine.
+func (i Interaction) Holds(secret string) bool {
+	return i.Change != "" && subtle.ConstantTimeCompare(i.ticket, digest("ticket", secret)) == 1
 }
 
 // ResumeURL is where every step returns to. Only provider knows what is next.
@@ -202,10 +210,15 @@ func (n *Interactions) MarkOther(ctx context.Context, i Interaction) error {
 	return n.mark(n.store.other(ctx, i), i)
 }
 
-// MarkChange opens the ticket of a forced change of PIN, for as long as its
-// new PIN lives.
-func (n *Interactions) MarkChange(ctx context.Context, i Interaction, id credentials.ChangeID, until time.Time) error {
-	return n.mark(n.store.change(ctx, i, id, until), i)
+// MarkChange opens a forced change of PIN for as long as its new PIN lives, to
+// whoever holds ticket.
+func (n *Interactions) MarkChange(ctx context.Context, i Interaction, id credentials.ChangeID, ticket string, until time.Time) error {
+	return n.mark(n.store.change(ctx, i, id, digest("ticket", ticket), until), i)
+}
+
+// ExtendChange puts the end of a change off, because another new PIN was made.
+func (n *Interactions) ExtendChange(ctx context.Context, i Interaction, until time.Time) error {
+	return n.mark(n.store.extendChange(ctx, i, until), i)
 }
 
 // ClearChange closes the ticket id, which was cancelled or has expired. A

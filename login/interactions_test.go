@@ -315,7 +315,7 @@ func TestOpenChange(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := n.MarkChange(ctx, i, changeID(id), now.Add(10*time.Minute)); err != nil {
+			if err := n.MarkChange(ctx, i, changeID(id), "ticket", now.Add(10*time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -27,6 +27,7 @@ type interactionRow struct {
 	ChosenSession   *string
 	OtherPerson     bool
 	ChangeID        *string
+	ChangeTicket    []byte
 	ChangeUntil     database.Time
 	Answer          *string
 	AnswerSession   *string
@@ -75,7 +76,7 @@ func (s interactionStore) dropOldest(ctx context.Context, browser []byte) error 
 func (s interactionStore) get(ctx context.Context, idHash []byte) (interactionRow, bool, error) {
 	var r interactionRow
 	tx := s.db.Read(ctx).Raw(`SELECT browser_hash, client_id, sealed, requested_at, expires_at, session_id,
-		authenticated_at, chosen_session, other_person, change_id, change_until, answer, answer_session,
+		authenticated_at, chosen_session, other_person, change_id, change_ticket, change_until, answer, answer_session,
 		(ended_at IS NULL AND expires_at > ?) AS open, ? AS now
 		FROM interactions WHERE id_hash = ?`, s.db.NowExpr(), s.db.NowExpr(), idHash).Scan(&r)
 	return r, tx.RowsAffected == 1, tx.Error
@@ -91,7 +92,7 @@ func (r interactionRow) interaction(id string) (Interaction, error) {
 		RequestedAt: r.RequestedAt.Time, ExpiresAt: r.ExpiresAt.Time, Now: r.Now.Time,
 		Session: sessionID(r.SessionID), AuthenticatedAt: r.AuthenticatedAt.Ptr(),
 		AccountChosen: r.ChosenSession != nil, ChosenSession: sessionID(r.ChosenSession),
-		ChangeUntil: r.ChangeUntil.Ptr(), browser: r.BrowserHash,
+		ChangeUntil: r.ChangeUntil.Ptr(), browser: r.BrowserHash, ticket: r.ChangeTicket,
 	}
 	i.Wants.ForceLogin = i.Wants.ForceLogin || r.OtherPerson
 	if r.ChangeID != nil {
@@ -122,7 +123,7 @@ func (s interactionStore) update(ctx context.Context, i Interaction, set string,
 
 func (s interactionStore) signedIn(ctx context.Context, i Interaction, n Session) result {
 	return outcome(s.update(ctx, i,
-		`session_id = ?, authenticated_at = ?, chosen_session = ?, change_id = NULL, change_until = NULL`,
+		`session_id = ?, authenticated_at = ?, chosen_session = ?, change_id = NULL, change_ticket = NULL, change_until = NULL`,
 		string(n.ID), n.AuthTime, string(n.ID)))
 }
 
@@ -135,12 +136,16 @@ func (s interactionStore) other(ctx context.Context, i Interaction) result {
 		`other_person = ?, session_id = NULL, authenticated_at = NULL, chosen_session = NULL`, true))
 }
 
-func (s interactionStore) change(ctx context.Context, i Interaction, id credentials.ChangeID, until time.Time) result {
-	return outcome(s.update(ctx, i, `change_id = ?, change_until = ?`, string(id), until))
+func (s interactionStore) change(ctx context.Context, i Interaction, id credentials.ChangeID, ticket []byte, until time.Time) result {
+	return outcome(s.update(ctx, i, `change_id = ?, change_ticket = ?, change_until = ?`, string(id), ticket, until))
+}
+
+func (s interactionStore) extendChange(ctx context.Context, i Interaction, until time.Time) result {
+	return outcome(s.update(ctx, i, `change_until = ?`, until))
 }
 
 func (s interactionStore) clearChange(ctx context.Context, i Interaction, id credentials.ChangeID) error {
-	return s.db.Write(ctx).Exec(`UPDATE interactions SET change_id = NULL, change_until = NULL
+	return s.db.Write(ctx).Exec(`UPDATE interactions SET change_id = NULL, change_ticket = NULL, change_until = NULL
 		WHERE id_hash = ? AND browser_hash = ? AND change_id = ?`,
 		digest("interaction", i.ID), i.browser, string(id)).Error
 }
@@ -167,7 +172,7 @@ func (s interactionStore) answer(ctx context.Context, i Interaction, a Answer) (
 }
 
 func (s interactionStore) end(ctx context.Context, i Interaction) result {
-	return outcome(s.update(ctx, i, `ended_at = ?, sealed = NULL, change_id = NULL, change_until = NULL`, s.db.NowExpr()))
+	return outcome(s.update(ctx, i, `ended_at = ?, sealed = NULL, change_id = NULL, change_ticket = NULL, change_until = NULL`, s.db.NowExpr()))
 }
 
 func (s interactionStore) sweep(ctx context.Context) (int, error) {

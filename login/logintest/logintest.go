@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -95,9 +96,13 @@ func must[T any](v T, err error) func(testing.TB) T {
 }
 
 // Send is the transport of both halves: they stay with the test.
-func (h *House) Send(_ context.Context, l delivery.Letter) error {
-	h.halves <- l.Body.Reveal()
-	return nil
+func (h *House) Send(ctx context.Context, l delivery.Letter) error {
+	select {
+	case h.halves <- l.Body.Reveal():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func half(_, _, _ string, data map[string]string) (subject, body string, err error) {
@@ -111,6 +116,7 @@ func (h *House) credentials(ring *secrets.Ring) {
 	}))(h.t)
 	h.outbox = must(delivery.New(delivery.Deps{
 		DB: h.DB, Seal: ring.Seal, Open: ring.Open, Audit: h.Audit, Policy: delivery.DefaultPolicy(), Words: half,
+		Logger:  slog.New(slog.NewTextHandler(h.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Senders: map[delivery.Channel]delivery.Sender{delivery.Email: h, delivery.Post: h},
 		Accepted: func(ctx context.Context, r delivery.Receipt) error {
 			h.DB.AfterCommit(ctx, func() { h.issued <- struct{}{} })
@@ -178,19 +184,28 @@ func (h *House) FirstPIN(fiscalCode string) string {
 	if err := h.Credentials.Issue(h.t.Context(), audit.Actor{Kind: audit.Operator}, h.FiscalCode(fiscalCode), credentials.Ordinario); err != nil {
 		h.t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(h.t.Context())
+	ctx, stop := context.WithTimeout(h.t.Context(), time.Minute)
+	defer stop()
 	done := make(chan error, 1)
 	go func() { done <- h.outbox.Run(ctx) }()
-	pin := ""
-	for range 2 {
-		pin += <-h.halves
-		<-h.issued
-	}
+	pin := h.delivered(ctx) + h.delivered(ctx)
 	stop()
 	if err := <-done; err != nil {
 		h.t.Fatal(err)
 	}
 	return pin
+}
+
+// delivered waits for a half to arrive and for its delivery to be recorded.
+func (h *House) delivered(ctx context.Context) string {
+	h.t.Helper()
+	select {
+	case <-h.issued:
+		return <-h.halves
+	case <-ctx.Done():
+		h.t.Fatalf("a half of the PIN was not delivered: %v", ctx.Err())
+		return ""
+	}
 }
 
 // PIN is a working PIN: issued, and changed as at the first access.

@@ -17,6 +17,7 @@ CREATE TABLE interactions (
     chosen_session   uuid,
     other_person     boolean     NOT NULL DEFAULT false,
     change_id        text,
+    change_ticket    bytea,
     change_until     timestamptz,
     answer           jsonb,
     answer_session   uuid,

@@ -17,6 +17,7 @@ CREATE TABLE interactions (
     chosen_session   text,
     other_person     boolean     NOT NULL DEFAULT false,
     change_id        text,
+    change_ticket    blob,
     change_until     datetime,
     answer           text,
     answer_session   text,
