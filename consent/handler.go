@@ -53,7 +53,7 @@ func (h *Handler) open(c echo.Context) (login.Visit, *login.Session, error) {
 	if err != nil {
 		return login.Visit{}, nil, err
 	}
-	s, err := login.CurrentSession(c, h.Sessions)
+	s, err := login.Awake(c, h.Sessions)
 	return v, s, err
 }
 
@@ -73,9 +73,6 @@ func (h *Handler) show(c echo.Context) error {
 	}
 	k, err := h.Consents.kept(ctx, s.Citizen, v.Service)
 	if err != nil {
-		return err
-	}
-	if err := h.Sessions.Touch(ctx, *s); err != nil {
 		return err
 	}
 	return v.Render(c, h.page(v, *s, person, k), web.SignedInAs(fullName(person)))

@@ -38,9 +38,6 @@ func (h *Handler) showAccount(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.Sessions.Touch(c.Request().Context(), *s); err != nil {
-		return err
-	}
 	return v.Render(c, templates.AccountChoice{
 		Action: v.path("/account"), Person: name, SignedInAt: s.AuthTime, Hidden: SessionFields(s),
 	}, web.SignedInAs(name))
@@ -74,6 +71,6 @@ func (h *Handler) openSignedIn(c echo.Context) (Visit, *Session, error) {
 	if err != nil {
 		return Visit{}, nil, err
 	}
-	s, err := CurrentSession(c, h.Sessions)
+	s, err := Awake(c, h.Sessions)
 	return v, s, err
 }

@@ -51,6 +51,23 @@ func CurrentSession(c echo.Context, sessions *Sessions) (*Session, error) {
 	}
 }
 
+// Awake is CurrentSession for pages that count as activity: it puts the idle
+// end off.
+func Awake(c echo.Context, sessions *Sessions) (*Session, error) {
+	s, err := CurrentSession(c, sessions)
+	if err != nil || s == nil {
+		return nil, err
+	}
+	switch err := sessions.Touch(c.Request().Context(), *s); {
+	case errors.Is(err, ErrNoSession): // ended since it was read
+		return nil, nil //nolint:nilnil // as above
+	case err != nil:
+		return nil, err
+	default:
+		return s, nil
+	}
+}
+
 // Actor is who makes this request: the citizen of s, or with nil nobody known
 // yet. It carries what the audit keeps of a request.
 func Actor(c echo.Context, s *Session) audit.Actor {

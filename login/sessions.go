@@ -169,11 +169,16 @@ func (n *Sessions) Get(ctx context.Context, cookie string) (Session, error) {
 	return s, nil
 }
 
-// Touch notes activity, which puts the idle end off. It joins the caller's
-// transaction, and revives nothing: a session that is over stays so.
+// Touch notes activity, which puts the idle end off. In the caller's transaction
+// it also holds the session: an end that comes at the same time waits, and then
+// finds what that transaction wrote. A session that is over is ErrNoSession.
 func (n *Sessions) Touch(ctx context.Context, s Session) error {
-	if err := n.store.touch(ctx, s.ID); err != nil {
+	live, err := n.store.touch(ctx, s.ID)
+	if err != nil {
 		return fmt.Errorf("touch session: %w", err)
+	}
+	if !live {
+		return ErrNoSession
 	}
 	return nil
 }

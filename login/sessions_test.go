@@ -147,8 +147,8 @@ func TestR55SessionEndsWhenIdleAndAfterEightHours(t *testing.T) {
 		wantSession(t, n, cookie, s.ID)
 		databasetest.Shift(t, db, 3*time.Minute)
 		wantNoSession(t, n, cookie)
-		if err := n.Touch(t.Context(), s); err != nil {
-			t.Fatal(err)
+		if err := n.Touch(t.Context(), s); !errors.Is(err, ErrNoSession) {
+			t.Errorf("Touch of a session that is over: got %v, want ErrNoSession", err)
 		}
 		wantNoSession(t, n, cookie)
 	})
@@ -169,8 +169,8 @@ func TestTouchJoinsTheTransactionAndRevivesNothing(t *testing.T) {
 		}
 		databasetest.Shift(t, db, 10*time.Minute)
 		wantNoSession(t, n, cookie)
-		if err := n.Touch(t.Context(), s); err != nil {
-			t.Fatal(err)
+		if err := n.Touch(t.Context(), s); !errors.Is(err, ErrNoSession) {
+			t.Errorf("Touch of a session that is over: got %v, want ErrNoSession", err)
 		}
 		wantNoSession(t, n, cookie)
 	})
@@ -294,6 +294,39 @@ func TestSessionEndsOnceWhenTabsSignOutAtOnce(t *testing.T) {
 		})
 		if calls.Load() != 1 || events(t, a, audit.SessionEnded) != 1 {
 			t.Errorf("got %d calls of the hook and %d events, want one each", calls.Load(), events(t, a, audit.SessionEnded))
+		}
+	})
+}
+
+// An end that comes while something is written in the session's name waits, and
+// its hook then sees what was written.
+func TestEndWaitsForATransactionThatTouchedTheSession(t *testing.T) {
+	t.Parallel()
+	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
+		here, e := sessions(t, a, nil), &ended{}
+		there := sessions(t, b, e)
+		s, _ := signIn(t, here, "browser-a", somebody())
+		done := make(chan error, 1)
+		err := a.InTx(t.Context(), func(ctx context.Context) error {
+			if err := here.Touch(ctx, s); err != nil {
+				return err
+			}
+			go func() { done <- there.End(context.Background(), audit.Actor{}, s, EndSignOut) }()
+			select {
+			case err := <-done:
+				t.Errorf("the session ended under an open transaction: %v", err)
+			case <-time.After(100 * time.Millisecond):
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil || len(e.sids) != 1 {
+			t.Errorf("after the commit: got %v, ended %v, want one end", err, e.sids)
+		}
+		if err := here.Touch(t.Context(), s); !errors.Is(err, ErrNoSession) {
+			t.Errorf("afterwards: got %v, want ErrNoSession", err)
 		}
 	})
 }

@@ -102,9 +102,10 @@ func (s sessionStore) get(ctx context.Context, cookie string) (Session, bool, er
 	return r.session(), tx.RowsAffected == 1, tx.Error
 }
 
-func (s sessionStore) touch(ctx context.Context, id SessionID) error {
-	return s.db.Write(ctx).Exec(`UPDATE sessions SET seen_at = ? WHERE id = ? AND `+live,
-		append([]any{s.db.NowExpr(), string(id)}, s.liveArgs()...)...).Error
+func (s sessionStore) touch(ctx context.Context, id SessionID) (bool, error) {
+	tx := s.db.Write(ctx).Exec(`UPDATE sessions SET seen_at = ? WHERE id = ? AND `+live,
+		append([]any{s.db.NowExpr(), string(id)}, s.liveArgs()...)...)
+	return tx.RowsAffected == 1, tx.Error
 }
 
 func (s sessionStore) end(ctx context.Context, reason string, c condition) ([]Session, error) {
