@@ -23,7 +23,7 @@ func (s *Set) functions(w *words) template.FuncMap {
 		"minutes":  minutesLeft,
 		"lasting":  w.lasting,
 		"days":     func(d time.Duration) int { return int(d.Hours() / 24) },
-		"unix":     func(t time.Time) int64 { return roundUp(t).Unix() },
+		"seconds":  func(now, until time.Time) int { return max(0, int(until.Sub(now).Seconds())) },
 		"in":       func(t Text) string { return t.In(w.language) },
 		"link":     link,
 		"anchor":   anchor,

@@ -20,11 +20,12 @@ const reveal = (input) => {
   input.after(button);
 };
 
-// Minutes left until a moment. The time itself stands in the title: this only keeps company.
+// Minutes left. Counted from when the page was made: the clock of this machine may be wrong, and the time to wait
+// for stands in the title anyway.
 const countdown = (line) => {
-  const until = Number(line.dataset.until) * 1000;
+  const end = performance.now() + Number(line.dataset.left) * 1000;
   const show = () => {
-    const left = Math.ceil((until - Date.now()) / 60000);
+    const left = Math.ceil((end - performance.now()) / 60000);
     if (left <= 0) {
       line.textContent = line.dataset.done;
       return;
