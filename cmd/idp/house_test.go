@@ -213,22 +213,6 @@ func (h *house) arrived(cf string) credentials.PIN {
 	return pin
 }
 
-func (h *house) get(address string) (int, map[string]any) {
-	h.t.Helper()
-	a, err := http.Get(address)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	defer func() { _ = a.Body.Close() }()
-	b, err := io.ReadAll(a.Body)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	var doc map[string]any
-	_ = json.Unmarshal(b, &doc)
-	return a.StatusCode, doc
-}
-
 func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -204,3 +204,21 @@ func binaries() (string, error) {
 	}
 	return "", errNoPostgres
 }
+
+// Empty returns the URL of a PostgreSQL database without a schema.
+func Empty(t testing.TB) string {
+	t.Helper()
+	_, err := server()
+	if errors.Is(err, errNoPostgres) && os.Getenv("IDP_TEST_REQUIRE") != "1" {
+		t.Skip(err)
+	}
+	name := fmt.Sprintf("e%d_%d", os.Getpid(), sequence.Add(1))
+	if err == nil {
+		err = maintain("CREATE DATABASE " + name)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = maintain("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)") })
+	return serverURL(name)
+}
