@@ -105,6 +105,7 @@ func (p PINChange) settled() PINChange {
 		if len(p.Fields) > 0 {
 			p.Problem = FormInvalidField
 		}
+	default: // not about one field
 	}
 	return p
 }

@@ -27,7 +27,7 @@ func (l *cappedListener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
-			return nil, err //nolint:wrapcheck // net/http looks at this error as it is
+			return nil, err // as it is: net/http looks at it
 		}
 		from, ok := peer(c)
 		if !ok || l.trusted(from) {
@@ -88,5 +88,5 @@ type cappedConn struct {
 
 func (c *cappedConn) Close() error {
 	defer c.leave()
-	return c.Conn.Close() //nolint:wrapcheck // as it is, for net/http
+	return c.Conn.Close()
 }

@@ -11,7 +11,7 @@ import (
 // One address may hold two connections here; closing one makes room.
 func TestCapPerAddress(t *testing.T) {
 	t.Parallel()
-	raw, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own listener
+	raw, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestCapPerAddress(t *testing.T) {
 		}
 	}()
 	dial := func() net.Conn {
-		c, err := net.Dial("tcp", raw.Addr().String()) //nolint:noctx // a test's own listener
+		c, err := net.Dial("tcp", raw.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,14 +54,14 @@ func TestCapPerAddress(t *testing.T) {
 
 func TestProxiesAreNotCapped(t *testing.T) {
 	t.Parallel()
-	raw, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own listener
+	raw, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := web.CapPerAddress(raw, 1, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})
 	defer l.Close()
 	for range 3 {
-		c, err := net.Dial("tcp", raw.Addr().String()) //nolint:noctx // a test's own listener
+		c, err := net.Dial("tcp", raw.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}

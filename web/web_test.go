@@ -316,7 +316,7 @@ func TestHead(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(newSite(t, nil).Echo)
 	defer server.Close()
-	response, err := http.Head(server.URL + "/home") //nolint:noctx // a test's own server
+	response, err := http.Head(server.URL + "/home")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +335,7 @@ func TestHeaderLimit(t *testing.T) {
 	server.Start()
 	defer server.Close()
 	for size, want := range map[int]int{8 << 10: http.StatusOK, 17 << 10: http.StatusRequestHeaderFieldsTooLarge} {
-		r, err := http.NewRequest(http.MethodGet, server.URL+"/home", nil) //nolint:noctx // a test's own server
+		r, err := http.NewRequest(http.MethodGet, server.URL+"/home", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
