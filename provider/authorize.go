@@ -10,9 +10,7 @@ import (
 
 	"ente.example/idp/audit"
 	"ente.example/idp/consent"
-	"ente.example/idp/database"
 	"ente.example/idp/login"
-	"ente.example/idp/templates"
 	"ente.example/idp/web"
 )
 
@@ -87,7 +85,7 @@ func (p *Provider) proceed(c echo.Context, r *authRequest, i *login.Interaction)
 	for range rounds {
 		s, err := p.standing(c, r, i)
 		if err != nil {
-			return unavailable(err)
+			return err
 		}
 		err = p.do(c, r, i, s)
 		if !errors.Is(err, login.ErrNoSession) {
@@ -131,7 +129,7 @@ func (p *Provider) keep(c echo.Context, r *authRequest, browser string) error {
 		Lang: r.form.Get("ui_locales"), LoginHint: r.form.Get("login_hint"),
 	})
 	if err != nil {
-		return unavailable(err)
+		return err
 	}
 	return c.Redirect(http.StatusSeeOther, i.ResumeURL())
 }
@@ -206,10 +204,11 @@ func (p *Provider) issue(c echo.Context, r *authRequest, i *login.Interaction, s
 		if err := p.grants.insert(ctx, g); err != nil {
 			return err
 		}
-		return p.audit.Record(ctx, g.event(audit.CodeIssued, audit.Succeeded, login.Actor(c, s.session)))
+		e := g.event(audit.CodeIssued, audit.Succeeded, login.Actor(c, s.session))
+		return p.audit.Record(ctx, with(e, "scope", scopeText(g.Scopes)))
 	})
 	if err != nil {
-		return unavailable(err)
+		return err
 	}
 	return p.send(c, r, map[string]string{"code": code})
 }
@@ -231,7 +230,7 @@ func (p *Provider) newCode(ctx context.Context, r *authRequest, s standing) (str
 func (p *Provider) end(c echo.Context, r *authRequest, i login.Interaction, refusal error) error {
 	e := asProtocolError(refusal)
 	if e.Status >= http.StatusInternalServerError {
-		return unavailable(refusal)
+		return refusal
 	}
 	err := p.db.InTx(c.Request().Context(), func(ctx context.Context) error {
 		if err := p.interactions.End(ctx, i); err != nil {
@@ -243,7 +242,7 @@ func (p *Provider) end(c echo.Context, r *authRequest, i login.Interaction, refu
 		})
 	})
 	if err != nil {
-		return unavailable(err)
+		return err
 	}
 	return p.refuse(c, r, e)
 }
@@ -253,16 +252,7 @@ func (p *Provider) end(c echo.Context, r *authRequest, i login.Interaction, refu
 func (p *Provider) refuse(c echo.Context, r *authRequest, refusal error) error {
 	e := asProtocolError(refusal)
 	if e.Status >= http.StatusInternalServerError {
-		return unavailable(refusal)
+		return refusal
 	}
 	return p.send(c, r, map[string]string{"error": e.Code, "error_description": e.Description})
-}
-
-// unavailable lets web show a database that is away for what it is, also where
-// fosite has wrapped the error.
-func unavailable(err error) error {
-	if database.IsUnavailable(err) {
-		return &web.Problem{Status: http.StatusServiceUnavailable, Key: templates.ServerUnavailable, Err: err, RetryAfter: retryAfter}
-	}
-	return err
 }

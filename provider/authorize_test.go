@@ -179,7 +179,16 @@ func TestSignInStepByStep(t *testing.T) {
 		if back := s.follow(start); back.StatusCode != http.StatusNotFound || !strings.Contains(back.body, "interaction-lost") {
 			t.Errorf("Back after the end: %d", back.StatusCode)
 		}
-		s.code("claims", `{"userinfo": {"email": null}, "id_token": {"name": null}}`) // single sign-on, kept consent
+		kept := `{"userinfo": {"email": null}, "id_token": {"name": null}}`
+		s.code("claims", kept) // single sign-on, and the consent is kept
+		s.code("claims", kept, "prompt", "none")
+		for name, pairs := range map[string][]string{
+			"asked to ask": {"claims", kept, "prompt", "consent"}, "more is wanted": {"scope", "openid phone"},
+		} {
+			again := s.authorize(pairs...)
+			t.Log(name)
+			s.leadsTo(s.follow(again), s.interaction(again), "/consent/{id}")
+		}
 	})
 }
 
@@ -294,6 +303,10 @@ func TestPromptsStepByStep(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.reply(s.follow(a))
+
+		a = s.authorize("prompt", "login select_account consent")
+		i = s.interaction(a)
+		s.leadsTo(s.follow(a), i, "/login/{id}")
 
 		other := s.authorize("prompt", "select_account")
 		i = s.interaction(other)

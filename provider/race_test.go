@@ -2,6 +2,7 @@ package provider
 
 import (
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"ente.example/idp/audit"
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/login"
 )
 
 // parallel is how many redeem at once (security page, P10).
@@ -224,5 +226,38 @@ func TestPublicReplayNeedsTheVerifier(t *testing.T) {
 		if s.alive(tokens["access_token"]) {
 			t.Error("the client's own replay ended nothing")
 		}
+	})
+}
+
+// TestSignOutRace: whatever is issued while the citizen signs out elsewhere is
+// dead afterwards.
+func TestSignOutRace(t *testing.T) {
+	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
+		h := newInstallation(t, a)
+		s := h.service("")
+		session := s.signIn(h.people())
+		other := h.another(b)
+		codes := make([]string, 20)
+		databasetest.Barrier(len(codes), func(i int) {
+			if i == len(codes)/2 {
+				if err := other.sessions.End(t.Context(), operator(), session, login.EndSignOut); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			got := s.authorize("scope", "openid")
+			if strings.HasPrefix(got.Header.Get("Location"), callback) {
+				codes[i] = s.reply(got).Get("code")
+			}
+		})
+		issued := 0
+		for _, code := range codes {
+			if code == "" {
+				continue
+			}
+			issued++
+			wantRefusal(t, "a code from before the sign-out", s.exchange(code), badGrant)
+		}
+		t.Logf("%d codes were issued before the sign-out", issued)
 	})
 }

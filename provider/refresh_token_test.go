@@ -7,6 +7,7 @@ import (
 
 	"github.com/tink-crypto/tink-go/v2/prf"
 
+	"ente.example/idp/clients"
 	"ente.example/idp/secrets"
 )
 
@@ -102,4 +103,17 @@ func FuzzOpenRefreshToken(f *testing.F) {
 			t.Errorf("%q is another spelling of a token", token)
 		}
 	})
+}
+
+// A client of the FAPI profile keeps its token: there is nothing to rotate.
+func TestFAPIClientKeepsItsRefreshToken(t *testing.T) {
+	t.Parallel()
+	keys := refreshKeys(t)
+	presented := newRefreshToken(keys, newGrantID())
+	u := &unit{presented: presented, client: clients.Client{Profile: clients.ProfileFAPI2}}
+	s := storage{provider: &Provider{refreshKey: keys}}
+	got, _, err := s.GenerateRefreshToken(withUnit(t.Context(), u), nil)
+	if err != nil || got != reveal(t, keys, presented) || *u.successor != presented {
+		t.Errorf("another refresh token, or none: %v", err)
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -14,9 +13,6 @@ import (
 	"ente.example/idp/templates"
 	"ente.example/idp/web"
 )
-
-// retryAfter is how long to wait for a database that is away.
-const retryAfter = 5 * time.Second
 
 // send answers the service through the browser, with its state where it sent
 // one, and always with who answers (RFC 9207).

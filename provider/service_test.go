@@ -51,7 +51,11 @@ func (h *house) service(document string) *service {
 }
 
 // at is the same service and browser at another node.
-func (s *service) at(h *house) *service { return &service{h, s.client, s.secret, s.browser} }
+func (s *service) at(h *house) *service {
+	browser := *s.browser
+	browser.Transport = h.network
+	return &service{h, s.client, s.secret, &browser}
+}
 
 // signIn signs a citizen in to this browser.
 func (s *service) signIn(id citizens.ID) login.Session {
