@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -23,12 +24,15 @@ type HandlerDeps struct {
 	Clients      *clients.Registry
 	Issuer       string
 	LevelACRs    []string // the acr of level 1, 2, 3
+	// OfflineFor is how long a service may go on reading with offline_access;
+	// zero says the rule's 30 days.
+	OfflineFor time.Duration
 }
 
 // Handler answers for the consent page.
 type Handler struct{ HandlerDeps }
 
-// NewHandler returns the page. Everything in d is required.
+// NewHandler returns the page. All of d but OfflineFor is required.
 func NewHandler(d HandlerDeps) (*Handler, error) {
 	if d.Consents == nil || d.Interactions == nil || d.Sessions == nil || d.Citizens == nil || d.Clients == nil {
 		return nil, errors.New("consent: a dependency is missing")
@@ -83,7 +87,7 @@ func (h *Handler) page(v login.Visit, s login.Session, person citizens.Citizen, 
 		Action:     "/consent/" + v.ID,
 		Attributes: attributes(v.Wants, subject{person, string(s.Kind)}, k),
 		Renewed:    k != nil && !k.covers(v.Wants),
-		Offline:    v.Wants.Offline, OfflineNew: k != nil && v.Wants.Offline && !k.offline,
+		Offline:    v.Wants.Offline, OfflineNew: k != nil && v.Wants.Offline && !k.offline, OfflineFor: h.OfflineFor,
 		Purpose: v.Service.Purpose, PolicyURL: v.Service.PolicyURI,
 		Remember: v.Service.Consent == clients.ConsentRemember,
 		Person:   fullName(person), SignedInAt: s.AuthTime, PreviousAccess: s.PreviousAccess,

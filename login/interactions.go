@@ -262,13 +262,18 @@ func (n *Interactions) End(ctx context.Context, i Interaction) error {
 	return n.mark(n.store.end(ctx, i), i)
 }
 
-// Sweep deletes a batch of rows past their day of grace and reports how many.
+// Sweep handles a batch of rows and reports how many: of the expired it erases
+// what the service sent, those past their day of grace it deletes.
 func (n *Interactions) Sweep(ctx context.Context) (int, error) {
-	gone, err := n.store.sweep(ctx)
+	erased, err := n.store.erase(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("sweep interactions: %w", err)
 	}
-	return gone, nil
+	gone, err := n.store.remove(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("sweep interactions: %w", err)
+	}
+	return erased + gone, nil
 }
 
 // mark turns the result of a conditional update into an error: no row means

@@ -368,12 +368,13 @@ func TestSweepKeepsTombstonesADay(t *testing.T) {
 				t.Errorf("Sweep: got %d, %v, want %d", got, err, want)
 			}
 		}
+		sweep(1) // erased
 		sweep(0)
 		_, err := n.Get(ctx, "browser-a", old.ID)
 		wantLost(t, err, "estratto-conto")
 		young := start(t, n, "browser-a", Request{})
 		databasetest.Shift(t, db, time.Hour)
-		sweep(1)
+		sweep(2) // the young one erased, the old one gone
 		_, err = n.Get(ctx, "browser-a", old.ID)
 		wantLost(t, err, "")
 		_, err = n.Get(ctx, "browser-a", young.ID)

@@ -175,7 +175,15 @@ func (s interactionStore) end(ctx context.Context, i Interaction) result {
 	return outcome(s.update(ctx, i, `ended_at = ?, sealed = NULL, change_id = NULL, change_ticket = NULL, change_until = NULL`, s.db.NowExpr()))
 }
 
-func (s interactionStore) sweep(ctx context.Context) (int, error) {
+// erase forgets what services sent with requests that have expired.
+func (s interactionStore) erase(ctx context.Context) (int, error) {
+	tx := s.db.Write(ctx).Exec(`UPDATE interactions SET sealed = NULL WHERE id_hash IN
+		(SELECT id_hash FROM interactions WHERE sealed IS NOT NULL AND expires_at <= ? LIMIT ?)`, s.db.NowExpr(), sweepBatch)
+	return int(tx.RowsAffected), tx.Error
+}
+
+// remove deletes tombstones that nobody will come back to.
+func (s interactionStore) remove(ctx context.Context) (int, error) {
 	tx := s.db.Write(ctx).Exec(`DELETE FROM interactions WHERE id_hash IN
 		(SELECT id_hash FROM interactions WHERE expires_at <= ? LIMIT ?)`, s.db.NowPlus(-tombstoneLife), sweepBatch)
 	return int(tx.RowsAffected), tx.Error

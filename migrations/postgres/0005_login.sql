@@ -25,6 +25,7 @@ CREATE TABLE interactions (
 );
 CREATE INDEX interactions_browser ON interactions (browser_hash, created_at);
 CREATE INDEX interactions_expires ON interactions (expires_at);
+CREATE INDEX interactions_sealed ON interactions (expires_at) WHERE sealed IS NOT NULL;
 
 -- A signed-in citizen in one browser. The cookie's secret is not here, only
 -- its hash. expires_at is the absolute end; seen_at has no index on purpose,
