@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,7 +31,7 @@ type clientsAdd struct {
 	PostLogoutRedirectURI []string `help:"Where a sign-out may end; may be repeated." sep:"none"`
 	AuthMethod            string   `help:"client_secret_basic, client_secret_post, private_key_jwt or none."`
 	GrantType             []string `help:"authorization_code, refresh_token, client_credentials; may be repeated." sep:"none"`
-	Scope                 string   `help:"What it may ask for." default:"openid profile fiscal_code"`
+	Scope                 string   `help:"What it may ask for; \"openid profile fiscal_code\" by default."`
 	Public                bool     `help:"It can keep no secret: no authentication, PKCE."`
 }
 
@@ -50,7 +51,7 @@ func (c *clientsAdd) Run(i *invocation) error {
 }
 
 func (c *clientsAdd) flagged() bool {
-	return c.Name != "" || len(c.RedirectURI) > 0 || len(c.PostLogoutRedirectURI) > 0 || c.AuthMethod != "" || len(c.GrantType) > 0 || c.Public
+	return c.Name != "" || len(c.RedirectURI) > 0 || len(c.PostLogoutRedirectURI) > 0 || c.AuthMethod != "" || len(c.GrantType) > 0 || c.Scope != "" || c.Public
 }
 
 func (c *clientsAdd) document(i *invocation) (clients.Document, error) {
@@ -71,7 +72,7 @@ func (c *clientsAdd) document(i *invocation) (clients.Document, error) {
 	}
 	return clients.Document{Metadata: clients.Metadata{
 		ClientName: c.Name, RedirectURIs: c.RedirectURI, PostLogoutRedirectURIs: c.PostLogoutRedirectURI,
-		TokenEndpointAuthMethod: method, GrantTypes: c.GrantType, Scope: clients.ParseScope(c.Scope),
+		TokenEndpointAuthMethod: method, GrantTypes: c.GrantType, Scope: clients.ParseScope(cmp.Or(c.Scope, "openid profile fiscal_code")),
 	}}, nil
 }
 

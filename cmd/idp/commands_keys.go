@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,7 +52,7 @@ func (c *keysRotate) Run(i *invocation) error {
 	algs := provider.Algorithms()
 	if c.Alg != "" {
 		if !slices.Contains(algs, c.Alg) {
-			return fmt.Errorf("alg is %q; it may be: %s", c.Alg, strings.Join(algs, ", "))
+			return usageError{fmt.Sprintf("there is no algorithm %q; there are: %s", c.Alg, strings.Join(algs, ", "))}
 		}
 		algs = []string{c.Alg}
 	}
@@ -126,7 +128,7 @@ type auditExport struct{}
 // Run exports, and records that it did.
 func (*auditExport) Run(i *invocation) error {
 	return i.with(func(ctx context.Context, v *services) error {
-		n, err := v.audit.Export(ctx, i.out)
+		n, err := i.events(func(out io.Writer) (int64, error) { return v.audit.Export(ctx, out) })
 		if err != nil {
 			return err
 		}
@@ -137,6 +139,42 @@ func (*auditExport) Run(i *invocation) error {
 			})
 		})
 	})
+}
+
+// events writes one event a line; with --json the lines are the members of one
+// array, written as they come, since a log may be larger than memory.
+func (i *invocation) events(export func(io.Writer) (int64, error)) (int64, error) {
+	if !i.json {
+		return export(i.out)
+	}
+	list := &array{out: i.out}
+	n, err := export(list)
+	if err != nil {
+		return n, err
+	}
+	if list.members == 0 {
+		_, err = io.WriteString(i.out, "[")
+	}
+	_, end := io.WriteString(i.out, "]\n")
+	return n, errors.Join(err, end)
+}
+
+// array puts what separates an array's members before each write.
+type array struct {
+	out     io.Writer
+	members int
+}
+
+func (a *array) Write(p []byte) (int, error) {
+	before := ","
+	if a.members == 0 {
+		before = "["
+	}
+	a.members++
+	if _, err := io.WriteString(a.out, before); err != nil {
+		return 0, err
+	}
+	return a.out.Write(p)
 }
 
 type auditAnchor struct{}

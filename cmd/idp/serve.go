@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 
 	"ente.example/idp/audit"
 	"ente.example/idp/database"
+	"ente.example/idp/web"
 )
 
 type serveCommand struct {
@@ -29,29 +31,38 @@ type serveCommand struct {
 // the drain delay is over.
 const finishWithin = 25 * time.Second
 
+// mostPerAddress is how many connections one address may hold: enough for an
+// office behind one, too few to hold all of ours.
+const mostPerAddress = 256
+
 // Run serves until SIGTERM, then drains and returns nil (exit 0).
 func (c *serveCommand) Run(i *invocation) error {
 	logger, err := newLogger(i, i.settings)
 	if err != nil {
 		return err
 	}
-	if err := i.settings.check(); err != nil {
-		return err
-	}
-	v, err := wire(i.ctx, i.settings, options{logger: logger, open: openDatabase, migrate: c.Migrate})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = v.close() }()
-	unlock, err := lockServe(v.db)
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	names, err := chooseWorkers(c.Workers)
 	if err != nil {
 		return err
 	}
+	unlock := func() {}
+	defer func() { unlock() }()
+	// locked before it is migrated: the schema is not changed under another serve
+	open := func(ctx context.Context, url string) (*database.DB, error) {
+		db, err := openDatabase(ctx, url)
+		if err != nil {
+			return nil, err
+		}
+		if unlock, err = lockServe(db); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+		return db, nil
+	}
+	v, err := wire(i.ctx, i.settings, options{logger: logger, open: open, migrate: c.Migrate})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = v.close() }()
 	return v.serve(i.ctx, names, func(public, admin net.Addr) {
 		logger.Info("serving", "issuer", v.settings.Issuer, "listen", public.String(), "admin", admin.String(), "version", version().Version)
 	})
@@ -149,6 +160,12 @@ func (v *services) listen(ctx context.Context) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the public: %w", err)
 	}
+	proxies, err := v.settings.proxies()
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	// proxies bring everybody, and this machine's own are its operator's affair
+	l = web.CapPerAddress(l, mostPerAddress, append(proxies, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::/64")))
 	if v.settings.TLSCertFile == "" {
 		return l, nil
 	}
@@ -168,10 +185,10 @@ func lockServe(db *database.DB) (unlock func(), err error) {
 	}
 	f, err := os.OpenFile(db.Path()+".serve.lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock the database file: %w", err)
+		return func() {}, fmt.Errorf("lock the database file: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("another idp serve runs on %s; SQLite is for one node", db.Path()), f.Close())
+		return func() {}, errors.Join(fmt.Errorf("another idp serve runs on %s; SQLite is for one node", db.Path()), f.Close())
 	}
 	return func() { _ = f.Close() }, nil
 }

@@ -29,7 +29,7 @@ func chooseWorkers(list string) ([]string, error) {
 	names := strings.Split(list, ",")
 	for _, n := range names {
 		if !slices.Contains(workerNames, n) {
-			return nil, fmt.Errorf("there is no worker %q; there are: %s", n, strings.Join(workerNames, ", "))
+			return nil, usageError{fmt.Sprintf("there is no worker %q; there are: %s", n, strings.Join(workerNames, ", "))}
 		}
 	}
 	return names, nil
