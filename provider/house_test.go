@@ -75,12 +75,15 @@ func must[T any](t testing.TB) func(T, error) T {
 func newHouse(t testing.TB, db *database.DB, ring *secrets.Ring) *house {
 	t.Helper()
 	h := &house{t: t, db: db, ring: ring, issuer: issuer}
-	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
+	logger := slog.New(slog.DiscardHandler)
 	h.audit = must[*audit.Log](t)(audit.New(audit.Deps{DB: db, Signer: ring.AuditSigner(), Verifier: ring.AuditVerifier()}))
 	h.citizens = must[*citizens.Registry](t)(citizens.New(citizens.Deps{
 		DB: db, Seal: ring.AEAD(secrets.CitizensSeal), Index: ring.PRF(secrets.CitizensIndex),
 	}))
-	h.clients = must[*clients.Registry](t)(clients.New(clients.Deps{DB: db, Audit: h.audit, Scopes: allScopes()}))
+	h.clients = must[*clients.Registry](t)(clients.New(clients.Deps{
+		DB: db, Audit: h.audit, Scopes: allScopes(),
+		Policy: clients.Policy{CacheFor: time.Minute}, // no statement of its own while others are counted
+	}))
 	h.addCredentials(ring)
 	h.interactions = must[*login.Interactions](t)(login.NewInteractions(db))
 	h.sessions = must[*login.Sessions](t)(login.NewSessions(login.SessionsDeps{

@@ -12,7 +12,6 @@ import (
 
 	"ente.example/idp/audit"
 	"ente.example/idp/database"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
@@ -71,6 +70,7 @@ func (p KeyPolicy) withDefaults() KeyPolicy {
 	or(&p.Rotation, 90*24*time.Hour)
 	or(&p.Remember, 400*24*time.Hour)
 	or(&p.Poll, 2*time.Second)
+	p.Poll = min(p.Poll, max(p.Skew/8, 10*time.Millisecond)) // whoever lags behind is what the skew is for
 	return p
 }
 
@@ -88,8 +88,6 @@ type KeyDeps struct {
 	Audit  *audit.Log
 	Policy KeyPolicy
 	Logger *slog.Logger // told when the database cannot be followed; optional
-	// Metrics takes idp_keys_active; optional.
-	Metrics prometheus.Registerer
 }
 
 // KeyRing holds the signing keys of every node: rows in the database, followed
@@ -123,11 +121,6 @@ func NewKeyRing(d KeyDeps) (*KeyRing, error) {
 		policy: d.Policy.withDefaults(), log: d.Logger, generate: generateKey, again: time.Second,
 	}
 	k.snap.Store(emptySnapshot())
-	if d.Metrics != nil {
-		if err := d.Metrics.Register(keyGauge{k}); err != nil {
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
-	}
 	return k, nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"ente.example/idp/audit"
 	"ente.example/idp/database"
@@ -326,24 +325,12 @@ func age(k *KeyRing, d time.Duration) {
 	k.tried = time.Time{}
 }
 
-func TestActiveKeysAreCounted(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		k := ensured(t, db, newAEAD(t))
-		registry := prometheus.NewPedanticRegistry()
-		if err := registry.Register(keyGauge{k}); err != nil {
-			t.Fatal(err)
+func TestNodesPollWellWithinTheSkew(t *testing.T) {
+	t.Parallel()
+	for _, p := range []KeyPolicy{{}, {Skew: time.Second}, {Skew: 5 * time.Minute}, {Poll: time.Hour}} {
+		k := &KeyRing{policy: p.withDefaults()}
+		if got := k.policy.Poll; got > 2*time.Second && p.Poll == 0 || k.staleAfter() > k.policy.Skew/2 {
+			t.Errorf("%+v: polls every %s and trusts its keys for %s, with a skew of %s", p, got, k.staleAfter(), k.policy.Skew)
 		}
-		families, err := registry.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(families) != 1 || families[0].GetName() != "idp_keys_active" || len(families[0].GetMetric()) != len(Algorithms()) {
-			t.Fatalf("metrics: got %v", families)
-		}
-		for _, m := range families[0].GetMetric() {
-			if got := m.GetGauge().GetValue(); got != 1 {
-				t.Errorf("%v: got %v active keys, want 1", m.GetLabel(), got)
-			}
-		}
-	})
+	}
 }
