@@ -34,11 +34,12 @@ func newCounters(r prometheus.Registerer) *counters {
 
 func (c *counters) guessed(result string, locked bool) {
 	c.guesses.WithLabelValues(result, "account").Inc()
-	c.logins.WithLabelValues(result, "1").Inc()
 	if locked {
 		c.locks.Inc()
 	}
 }
+
+func (c *counters) signedIn(result string) { c.logins.WithLabelValues(result, "1").Inc() }
 
 func (c *counters) delivered(channel delivery.Channel, result string) {
 	c.deliveries.WithLabelValues(string(channel), result).Inc()

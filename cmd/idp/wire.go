@@ -242,14 +242,14 @@ func (v *services) site() (*web.Server, error) {
 	}
 	signIn, err := login.New(login.Deps{
 		DB: v.db, Interactions: v.interactions, Sessions: v.sessions, Credentials: v.pins, Citizens: v.citizens,
-		Clients: v.clients, Issuer: v.settings.Issuer, ACR: levelPIN,
+		Clients: v.clients, Issuer: v.settings.Issuer, ACR: levelPIN, Lock: v.policy.lock, Observe: v.counters.signedIn,
 	})
 	if err != nil {
 		return nil, err
 	}
 	ask, err := consent.NewHandler(consent.HandlerDeps{
 		Consents: v.consents, Interactions: v.interactions, Sessions: v.sessions, Citizens: v.citizens,
-		Clients: v.clients, Issuer: v.settings.Issuer, LevelACRs: []string{levelPIN},
+		Clients: v.clients, Issuer: v.settings.Issuer, LevelACRs: []string{levelPIN}, OfflineFor: v.policy.tokens.Refresh,
 	})
 	if err != nil {
 		return nil, err

@@ -97,8 +97,11 @@ func (v *services) sweep(ctx context.Context) error {
 func (v *services) sweepers() []func(context.Context) error {
 	counted := func(sweep func(context.Context) (int, error)) func(context.Context) error {
 		return func(ctx context.Context) error {
-			_, err := sweep(ctx)
-			return err
+			for {
+				if n, err := sweep(ctx); n == 0 || err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return []func(context.Context) error{
