@@ -11,7 +11,7 @@ export CGO_ENABLED ?= 0
 
 assets := templates/assets/dist/manifest.json
 
-.PHONY: help demo test check lint fuzz drill assets build clean setup-postgresql setup-chromium
+.PHONY: help demo test check lint fuzz drill assets build clean setup-tools setup-postgresql setup-chromium
 
 help:
 	@sed -n 's/^# \{0,1\}//; 1,3p' Makefile
@@ -20,7 +20,7 @@ demo: $(assets)
 	@go run ./cmd/idp demo
 
 # Everything that must be right before a change lands; a skipped test fails it.
-test: setup-postgresql setup-chromium $(assets) lint
+test: setup-tools setup-postgresql setup-chromium $(assets) lint
 	@go run ./database/databasetest/testrun -tags browser -shuffle=on -timeout 15m ./...
 
 # The fast part while coding: format, linters, tests on SQLite.
@@ -44,6 +44,11 @@ $(assets): package.json package-lock.json templates/assets/build.mjs $(shell fin
 
 # A fresh Debian machine gets what is missing, as root or with sudo.
 root := $(if $(filter 0,$(shell id -u)),,sudo)
+
+setup-tools:
+	@command -v curl >/dev/null && command -v openssl >/dev/null || { \
+	  echo 'installing curl and openssl from Debian'; \
+	  $(root) apt-get update -qq; $(root) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends curl openssl ca-certificates >/dev/null; }
 
 setup-postgresql:
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \

@@ -3,6 +3,8 @@ package database_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -179,6 +181,21 @@ func TestUnavailable(t *testing.T) {
 			t.Errorf("IsUnavailable(%v) = false for a closed pool", err)
 		}
 	})
+}
+
+func TestSQLiteFileIsPrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new.db")
+	db := databasetest.Open(t, "sqlite:"+path, &database.Clock{})
+	table(t, db)
+	files, err := filepath.Glob(path + "*")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("files = %v, %v", files, err)
+	}
+	for _, f := range files {
+		if info, err := os.Stat(f); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v (%v), want 0600", filepath.Base(f), info.Mode(), err)
+		}
+	}
 }
 
 func TestOpenRefusesOtherURLs(t *testing.T) {

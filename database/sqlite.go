@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"runtime"
 
 	driver "gorm.io/driver/sqlite"
@@ -17,6 +18,9 @@ import (
 // openSQLite opens one connection for writing and a pool for reading: with a
 // shared pool writers starve, because SQLite's busy handler is not fair.
 func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
+	if err := private(path); err != nil {
+		return nil, err
+	}
 	w, err := sqlitePool(path, "_txlock=immediate", 1)
 	if err != nil {
 		return nil, err
@@ -38,6 +42,16 @@ func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// private makes the file, where it does not exist, for its owner alone: names
+// and addresses stand in it. SQLite gives its other files the same mode.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("open SQLite file: %w", err)
+	}
+	return f.Close()
 }
 
 func sqlitePool(path, mode string, conns int) (*sql.DB, error) {
