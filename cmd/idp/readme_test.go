@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"ente.example/idp/citizens"
 	"ente.example/idp/cmd/idp/demo"
 )
 
@@ -262,5 +263,68 @@ func (s *shell) run(commands string) string {
 			return printed.String()
 		}
 		printed.WriteString(line)
+	}
+}
+
+// TestOperationsPage holds docs/operations.md against the program: every
+// setting, figure and metric that there is stands there.
+func TestOperationsPage(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(b)
+	for name := range settingNames() {
+		if want := "`IDP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "`"; !strings.Contains(page, want) {
+			t.Errorf("docs/operations.md does not explain %s", want)
+		}
+	}
+	for _, p := range defaultPolicy().parameters() {
+		if !strings.Contains(page, "| `"+p.key+"` |") {
+			t.Errorf("docs/operations.md does not explain the figure %s", p.key)
+		}
+	}
+	for _, metric := range []string{
+		"idp_http_requests_total", "idp_http_request_duration_seconds", "idp_logins_total", "idp_pin_guesses_total", "idp_locks_total",
+		"idp_tokens_issued_total", "idp_grants_revoked_total", "idp_deliveries_total", "idp_outbox_oldest_seconds",
+		"idp_audit_unanchored_events", "idp_keys_active", "idp_argon2_waiting",
+	} {
+		if !strings.Contains(page, "`"+metric) {
+			t.Errorf("docs/operations.md does not explain the metric %s", metric)
+		}
+	}
+	for _, column := range citizens.CSVColumns() {
+		if !strings.Contains(page, "`"+column+"`") {
+			t.Errorf("docs/operations.md does not explain the column %s", column)
+		}
+	}
+}
+
+// links are the relative ones of a page, without what is after a #.
+var links = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+
+// TestLinksLeadSomewhere follows every relative link of the documentation.
+func TestLinksLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..")
+	var pages []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/decisions/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	for _, page := range pages {
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range links.FindAllStringSubmatch(string(b), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), link[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, link[1])
+			}
+		}
 	}
 }
