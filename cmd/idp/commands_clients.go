@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -189,7 +188,10 @@ type clientsDisable struct {
 // Run disables a service.
 func (c *clientsDisable) Run(i *invocation) error {
 	return i.with(func(ctx context.Context, v *services) error {
-		return errors.Join(v.clients.Disable(ctx, operator(), c.ID), i.client(ctx, v, c.ID))
+		if err := v.clients.Disable(ctx, operator(), c.ID); err != nil {
+			return err
+		}
+		return i.client(ctx, v, c.ID)
 	})
 }
 
@@ -200,7 +202,10 @@ type clientsEnable struct {
 // Run enables a service.
 func (c *clientsEnable) Run(i *invocation) error {
 	return i.with(func(ctx context.Context, v *services) error {
-		return errors.Join(v.clients.Enable(ctx, operator(), c.ID), i.client(ctx, v, c.ID))
+		if err := v.clients.Enable(ctx, operator(), c.ID); err != nil {
+			return err
+		}
+		return i.client(ctx, v, c.ID)
 	})
 }
 

@@ -37,7 +37,11 @@ func (c *citizensImport) Run(i *invocation) error {
 		if err != nil && !bad {
 			return err
 		}
-		if err := c.answer(i, report, !bad); err != nil || !bad {
+		if err := c.answer(i, report, !bad); err != nil || len(report.Bad) == 0 {
+			return err
+		}
+		if !bad {
+			_, err = fmt.Fprintf(i.err, "idp: %d bad lines were left out\n", len(report.Bad))
 			return err
 		}
 		return finding{fmt.Sprintf("%d bad lines: nothing was imported; mend them, or use --skip-bad", len(report.Bad))}
