@@ -69,6 +69,7 @@ func (p *Provider) resume(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	// Again, for the registration may have changed on the way.
 	if err := p.check(ctx, r); err != nil {
 		return p.end(c, r, i, err)
 	}
@@ -92,9 +93,11 @@ func (p *Provider) proceed(c echo.Context, r *authRequest, i *login.Interaction)
 			return err
 		}
 	}
-	return login.ErrNoSession
+	return login.ErrNoSession // it ends faster than we can look
 }
 
+// do takes the step. Without an interaction, a step that needs a page first makes
+// one; the browser comes back to resume, and the question is asked again.
 func (p *Provider) do(c echo.Context, r *authRequest, i *login.Interaction, s standing) error {
 	d := next(r.asked(), s)
 	switch {
@@ -134,6 +137,8 @@ func (p *Provider) keep(c echo.Context, r *authRequest, browser string) error {
 	return c.Redirect(http.StatusSeeOther, i.ResumeURL())
 }
 
+// asked is the request as next needs to know it. A voluntary acr_values is not
+// in it: what cannot be met goes on with what was done.
 func (r *authRequest) asked() asked {
 	return asked{prompts: r.prompts, maxAge: r.maxAge, levels: r.claims.essentialACR(), subjects: r.subjects}
 }
@@ -157,6 +162,7 @@ func (p *Provider) standing(c echo.Context, r *authRequest, i *login.Interaction
 		s.signedIn = i.Session == session.ID
 		s.other = i.Wants.ForceLogin && !r.wants().ForceLogin // said on the account page, not by the service
 		s.chosen = i.AccountChosen && i.ChosenSession == session.ID
+		// Another person's answer, from before the account was changed, is none.
 		if i.Consent != nil && i.Consent.Session == session.ID {
 			s.answer = i.Consent
 			return s, nil
@@ -213,6 +219,7 @@ func (p *Provider) issue(c echo.Context, r *authRequest, i *login.Interaction, s
 	return p.send(c, r, map[string]string{"code": code})
 }
 
+// newCode has fosite's handlers judge and fill in the grant; nothing is written.
 func (p *Provider) newCode(ctx context.Context, r *authRequest, s standing) (string, error) {
 	r.unit.grant = p.grant(r, s)
 	for _, scope := range r.unit.grant.Scopes {

@@ -25,6 +25,9 @@ const (
 	modeFragment = "fragment"
 )
 
+// maxNonce is far beyond what anybody needs to be unguessable.
+const maxNonce = 1024
+
 // authRequest is an authorization request. Its first fields are known to be
 // good as soon as it exists: they are where its answer goes.
 type authRequest struct {
@@ -63,13 +66,15 @@ func (p *Provider) trust(ctx context.Context, f form) (*authRequest, error) {
 		return nil, untrusted(nil)
 	}
 	r := &authRequest{form: f, client: client, redirect: redirect, mode: responseMode(f)}
+	// Of two states neither is known to be the service's: it gets none back.
 	if !f.isRepeated("state") {
 		r.state = f.Get("state")
 	}
 	return r, nil
 }
 
-// responseMode is how even a refusal is delivered.
+// responseMode is how even a refusal is delivered. Clients of the implicit flows
+// listen to the fragment, so there they are told that the flow is not offered.
 func responseMode(f form) string {
 	types := strings.Fields(f.Get("response_type"))
 	switch {
@@ -91,7 +96,7 @@ func (p *Provider) check(ctx context.Context, r *authRequest) error {
 	for _, step := range []func() error{
 		r.checkUnsupported, r.checkResponse,
 		func() error { return p.checkScopes(r) },
-		r.checkProof, r.checkResources, r.checkPrompt, r.checkMaxAge, r.checkClaims,
+		r.checkProof, r.checkNonce, r.checkResources, r.checkPrompt, r.checkMaxAge, r.checkClaims,
 		func() error { return p.checkHint(ctx, r) },
 		func() error { return p.checkWithFosite(ctx, r) },
 	} {
@@ -115,6 +120,8 @@ func (r *authRequest) checkUnsupported() error {
 	return nil
 }
 
+// checkResponse wants the code flow, from a client that may use it: fosite looks
+// at that only when the code is redeemed.
 func (r *authRequest) checkResponse() error {
 	switch kind := r.form.Get("response_type"); {
 	case kind == "":
@@ -167,6 +174,14 @@ func (r *authRequest) checkProof() error {
 	return nil
 }
 
+// checkNonce bounds what is kept with the grant and goes into every ID token.
+func (r *authRequest) checkNonce() error {
+	if len(r.form.Get("nonce")) > maxNonce {
+		return badRequest(codeInvalidRequest, "nonce is too long")
+	}
+	return nil
+}
+
 func isBase64URL(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool {
 		return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
@@ -194,6 +209,8 @@ const (
 	promptAccount = "select_account"
 )
 
+// checkPrompt refuses values that it does not know: a service that asks for
+// something must not be left to believe it was done.
 func (r *authRequest) checkPrompt() error {
 	r.prompts = strings.Fields(r.form.Get("prompt"))
 	for _, prompt := range r.prompts {
@@ -229,6 +246,7 @@ func (r *authRequest) checkMaxAge() error {
 	return nil
 }
 
+// checkClaims reads claims; which of them exist is settled when they are used.
 func (r *authRequest) checkClaims() error {
 	claims, err := parseClaims(r.form.Get("claims"))
 	if err != nil {
@@ -259,7 +277,7 @@ func (p *Provider) checkHint(ctx context.Context, r *authRequest) error {
 		Audience audience `json:"aud"`
 	}
 	if err := json.Unmarshal(raw, &claims); err != nil || claims.Issuer != p.issuer || claims.Subject == "" ||
-		!slices.Contains(claims.Audience, r.client.ID) {
+		!slices.Contains(claims.Audience, r.client.ID) { // the sub of another client is another person's
 		return invalid
 	}
 	if len(r.subjects) > 0 && !slices.Contains(r.subjects, claims.Subject) {
@@ -273,6 +291,8 @@ func (p *Provider) checkHint(ctx context.Context, r *authRequest) error {
 // missing state is what it looks at last, and is no fault: PKCE and nonce do
 // what state was for.
 func (p *Provider) checkWithFosite(ctx context.Context, r *authRequest) error {
+	// prompt, max_age and id_token_hint stay with us: fosite would judge them
+	// again, by its own clock and the current key alone.
 	values := url.Values{
 		"client_id": {r.client.ID}, "redirect_uri": {r.redirect}, "response_type": {"code"},
 		"scope": {strings.Join(r.scopes, " ")},

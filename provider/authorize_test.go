@@ -44,6 +44,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 			{"max_age in parts", []string{"max_age", "1.5"}, codeInvalidRequest},
 			{"max_age without end", []string{"max_age", "99999999999999999999"}, codeInvalidRequest},
 			{"claims that are not JSON", []string{"claims", "email"}, codeInvalidRequest},
+			{"a nonce without end", []string{"nonce", strings.Repeat("x", 2000)}, codeInvalidRequest},
 			{"a hint that is no token", []string{"id_token_hint", "x"}, codeInvalidRequest},
 			{"a level nobody offers", []string{"claims", `{"id_token": {"acr": {"essential": true, "values": ["L9"]}}}`}, codeUnmetACR},
 			{"the sub of somebody else", []string{"claims", `{"id_token": {"sub": {"value": "somebody"}}}`}, codeLoginRequired},

@@ -30,6 +30,8 @@ func (p *Provider) authenticateClient(c echo.Context, f form) (clients.Client, e
 	}
 	ctx := c.Request().Context()
 	client, err := p.clients.Get(ctx, cred.id)
+	// The zero client goes through the same motions, so that the time an answer
+	// takes does not say which clients there are.
 	if errors.Is(err, clients.ErrUnknown) || errors.Is(err, clients.ErrDisabled) {
 		client, err = clients.Client{}, nil
 	}
@@ -64,6 +66,8 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 // says must not ride on what the other proves.
 func readCredential(c echo.Context, f form) (credential, error) {
 	var found []credential
+	// An Authorization header that is not ours to read counts as a failed try,
+	// not as none: the client meant to prove something.
 	if headers := c.Request().Header.Values(echo.HeaderAuthorization); len(headers) > 0 {
 		cred, err := readBasic(headers)
 		if err != nil {
@@ -89,6 +93,7 @@ func readCredential(c echo.Context, f form) (credential, error) {
 	case len(found) == 0:
 		return credential{method: clients.AuthNone, id: f.Get("client_id")}, nil
 	}
+	// Else what one client proves could be charged to another.
 	if id := f.Get("client_id"); id != "" && id != found[0].id {
 		return credential{}, badRequest(codeInvalidRequest, "client_id is not the client that authenticates")
 	}
@@ -115,6 +120,8 @@ func readBasic(headers []string) (credential, error) {
 	return credential{clients.AuthBasic, id, secret}, nil
 }
 
+// readAssertion takes the client's name from the assertion itself; client_id is
+// optional beside it (RFC 7521 §4.2).
 func readAssertion(f form) (credential, error) {
 	if f.Get("client_assertion_type") != assertionType {
 		return credential{}, badRequest(codeInvalidRequest, "client_assertion_type is not supported")

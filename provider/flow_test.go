@@ -289,5 +289,11 @@ func TestGrantTypes(t *testing.T) {
 		if got := s.do(r).StatusCode; got != http.StatusUnsupportedMediaType {
 			t.Errorf("a JSON body: status %d, want 415", got)
 		}
+		if got := s.token("grant_type", "authorization_code", "code", strings.Repeat("x", 65<<10)).StatusCode; got != http.StatusRequestEntityTooLarge {
+			t.Errorf("a body of 65 KiB: status %d, want 413", got)
+		}
+		if got := s.do(s.get(tokenPath, "")).StatusCode; got != http.StatusMethodNotAllowed {
+			t.Errorf("GET: status %d, want 405", got)
+		}
 	})
 }

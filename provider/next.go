@@ -53,8 +53,12 @@ type standing struct {
 func next(a asked, s standing) decision {
 	silent := a.prompt(promptNone)
 	switch {
+	// What nobody's sign-in can change is said before anybody signs in.
 	case len(a.levels) > 0 && !overlap(a.levels, s.levels):
 		return refuse(codeUnmetACR, "no level that was asked for is offered")
+
+	// Somebody has to be there, and as freshly as the service wants. With
+	// prompt=none we may not even ask.
 	case s.session == nil && silent && s.changing:
 		return refuse(codeInteractionRequired, "the citizen is changing the PIN")
 	case s.session == nil && silent:
@@ -68,17 +72,23 @@ func next(a asked, s standing) decision {
 			return refuse(codeLoginRequired, "the sign-in is older than max_age")
 		}
 		return decision{step: stepSignIn}
+
+	// It has to be the right person. The choice comes first: it is the way out
+	// for somebody who sits at another's browser.
 	case a.prompt(promptAccount) && !s.chosen && !s.signedIn:
 		return decision{step: stepChooseAccount}
 	case len(a.subjects) > 0 && !slices.Contains(a.subjects, s.subject):
 		return refuse(codeLoginRequired, "somebody else is signed in")
+
+	// And on the level that the service cannot do without.
 	case len(a.levels) > 0 && !slices.Contains(a.levels, s.session.ACR):
 		return refuse(codeUnmetACR, "the level that was asked for was not reached")
 	}
 	return nextConsent(a, s, silent)
 }
 
-// nextConsent is what is left once it is clear who the citizen is.
+// nextConsent is what is left once it is clear who the citizen is. An answer
+// counts more than what was kept: who has just said no means it.
 func nextConsent(a asked, s standing, silent bool) decision {
 	switch {
 	case s.answer != nil && !s.answer.Allowed:

@@ -59,6 +59,7 @@ func (p *Provider) tokenUnit(c echo.Context, f form) (*unit, string, error) {
 		return nil, "", err
 	}
 	u := &unit{client: client}
+	// fosite would call a grant type it does not know an invalid request.
 	switch grantType {
 	case clients.GrantAuthorizationCode, clients.GrantRefreshToken, clients.GrantClientCredentials:
 	default:
@@ -104,6 +105,7 @@ func (p *Provider) exchange(c echo.Context, f form, u *unit, grantType string) (
 	if !ok {
 		return tokenAnswer{}, fmt.Errorf("unexpected access request %T", ar)
 	}
+	// Here the handlers have loaded the grant, and signed nothing yet.
 	if err := p.narrow(f, u, request); err != nil {
 		return tokenAnswer{}, err
 	}
@@ -132,6 +134,8 @@ func fositeForm(f form) url.Values {
 	return values
 }
 
+// answer is what the client gets. Type and lifetime are ours: fosite's are in
+// lower case, and a second short.
 func (p *Provider) answer(response fosite.AccessResponder, request *fosite.AccessRequest) tokenAnswer {
 	text := func(name string) string {
 		s, _ := response.GetExtra(name).(string)
@@ -155,6 +159,7 @@ func (p *Provider) narrow(f form, u *unit, request *fosite.AccessRequest) error 
 		}
 		return nil
 	}
+	// A scope in a code exchange means nothing (RFC 6749 §4.1.3).
 	if u.presented.grant == "" || f.Get("scope") == "" {
 		return nil
 	}
@@ -192,7 +197,7 @@ func (p *Provider) flush(ctx context.Context, by audit.Actor, u *unit, grantType
 	if u.grant == nil {
 		return nil // client_credentials leaves no row
 	}
-	lost := false
+	lost := false // a result, not an error: the end of the family must be committed
 	err := p.db.InTx(ctx, func(ctx context.Context) error {
 		won, event, err := p.claim(ctx, by, u, grantType)
 		if err != nil {
@@ -213,6 +218,7 @@ func (p *Provider) flush(ctx context.Context, by audit.Actor, u *unit, grantType
 	return nil
 }
 
+// claim is the conditional UPDATE that decides, and the record of it.
 func (p *Provider) claim(ctx context.Context, by audit.Actor, u *unit, grantType string) (won bool, e audit.Event, err error) {
 	if grantType == clients.GrantRefreshToken {
 		if u.successor == nil {

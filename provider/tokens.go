@@ -15,6 +15,7 @@ import (
 	"ente.example/idp/consent"
 )
 
+// The scopes that mean something to the protocol itself.
 const (
 	scopeOpenID  = "openid"
 	scopeOffline = clients.ScopeOfflineAccess
@@ -79,6 +80,7 @@ func (p *Provider) audience(u *unit) audience {
 	}
 }
 
+// tokenID is random, so that a jti tells nothing and two nodes never share one.
 func tokenID() string {
 	var b [18]byte
 	_, _ = rand.Read(b[:]) // never fails
@@ -127,6 +129,8 @@ func (p *Provider) idTokenClaims(ctx context.Context, u *unit) (map[string]any, 
 	return claims, nil
 }
 
+// citizenClaims are read now, not kept with the grant: a refreshed ID token tells
+// the address of today.
 func (p *Provider) citizenClaims(ctx context.Context, g *grantRow) (map[string]any, error) {
 	if len(g.IDTokenClaims) == 0 {
 		return map[string]any{}, nil
