@@ -27,6 +27,17 @@ test: setup-tools setup-postgresql setup-chromium $(assets) lint
 check: lint
 	@IDP_TEST_POSTGRES=none go test ./...
 
+# The long form: the race detector (it needs a C compiler) and every fuzz target for a while.
+drill: setup-tools setup-postgresql setup-chromium $(assets) fuzz
+	@CGO_ENABLED=1 go run ./database/databasetest/testrun -race -tags browser -shuffle=on -timeout 60m ./...
+
+FUZZTIME ?= 30s
+
+fuzz:
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r file; do \
+	  grep -oE '^func (Fuzz[A-Za-z0-9_]+)' "$$file" | cut -d' ' -f2 | while read -r name; do \
+	    echo "fuzzing $$name for $(FUZZTIME)"; go test "./$$(dirname "$$file")" -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) >/dev/null; done; done
+
 lint:
 	@gofmt -l $$(git ls-files '*.go') | { ! grep . ; } || { echo 'not formatted: run gofmt -w' >&2; exit 1; }
 	@go vet -tags browser ./...
