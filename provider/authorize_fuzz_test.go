@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
 )
 
@@ -15,7 +14,7 @@ import (
 // fault of ours, nobody is sent to an address that is not the service's, and
 // no answer is told twice.
 func FuzzAuthorize(f *testing.F) {
-	h := newInstallation(f, databasetest.Open(f, databasetest.SQLite(f), &database.Clock{}))
+	h := newInstallation(f, databasetest.Open(f, databasetest.SQLite(f), nil))
 	s := h.service("")
 	s.signIn(h.people())
 	for _, seed := range []string{

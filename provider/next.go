@@ -84,12 +84,12 @@ func next(a asked, s standing) decision {
 	case len(a.levels) > 0 && !slices.Contains(a.levels, s.session.ACR):
 		return refuse(codeUnmetACR, "the level that was asked for was not reached")
 	}
-	return nextConsent(a, s, silent)
+	return nextConsent(s, silent)
 }
 
 // nextConsent is what is left once it is clear who the citizen is. An answer
 // counts more than what was kept: who has just said no means it.
-func nextConsent(a asked, s standing, silent bool) decision {
+func nextConsent(s standing, silent bool) decision {
 	switch {
 	case s.answer != nil && !s.answer.Allowed:
 		return refuse(codeAccessDenied, "the citizen did not allow it")

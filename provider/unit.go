@@ -25,8 +25,7 @@ type unit struct {
 	presented refreshToken  // that was sent in
 	successor *refreshToken // to be stored: the first or the next of its family
 
-	scopes    []string // of the access token, where narrowed
-	resources []string // its audience, where narrowed
+	resources []string // the access token's audience, where narrowed
 }
 
 type unitKey struct{}
