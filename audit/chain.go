@@ -13,7 +13,7 @@ import (
 const (
 	chainEvery  = time.Second
 	anchorEvery = time.Minute
-	leaseFor    = 15 * time.Second
+	leaseFor    = 3 * time.Second // when its holder dies, another goes on in time
 	chainBatch  = 500
 )
 
@@ -48,14 +48,23 @@ func (l *Log) Run(ctx context.Context, report func(error)) error {
 func (l *Log) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	_, err := l.Settle(ctx)
+	return err
+}
+
+// Settle chains and signs what there is, and lets go at once: what a command
+// and the last round of a node want. Where another node chains, it signs what
+// that one has chained so far.
+func (l *Log) Settle(ctx context.Context) (*Checkpoint, error) {
 	held, err := l.Chain(ctx)
-	if err != nil || !held {
-		return err
+	if err != nil {
+		return nil, err
 	}
-	if _, err := l.Anchor(ctx); err != nil {
-		return err
+	c, err := l.Anchor(ctx)
+	if held {
+		err = errors.Join(err, l.release(ctx))
 	}
-	return l.release(ctx)
+	return c, err
 }
 
 // Chain numbers and chains every event that is not yet. held is false where

@@ -182,10 +182,7 @@ type auditAnchor struct{}
 // Run chains what is not yet, and signs.
 func (*auditAnchor) Run(i *invocation) error {
 	return i.with(func(ctx context.Context, v *services) error {
-		if _, err := v.audit.Chain(ctx); err != nil {
-			return err
-		}
-		c, err := v.audit.Anchor(ctx)
+		c, err := v.audit.Settle(ctx)
 		if err != nil {
 			return err
 		}
