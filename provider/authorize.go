@@ -9,7 +9,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"ente.example/idp/audit"
-	"ente.example/idp/consent"
 	"ente.example/idp/login"
 	"ente.example/idp/web"
 )
@@ -177,7 +176,7 @@ func (p *Provider) grant(r *authRequest, s standing) *grantRow {
 	g := &grantRow{
 		ID: newGrantID(), ClientID: r.client.ID, CitizenID: s.session.Citizen, Subject: s.subject,
 		SessionID: string(s.session.ID), Scopes: r.scopes, Resources: r.resources, RedirectURI: r.redirect,
-		UserinfoClaims: names(r.claims.userinfo, consent.Known), IDTokenClaims: names(r.claims.idToken, consent.Known),
+		UserinfoClaims: names(r.claims.userinfo, r.mayGet), IDTokenClaims: names(r.claims.idToken, r.mayGet),
 		Offline: r.wants().Offline, ACR: s.session.ACR, AMR: s.session.AMR, AuthTime: s.session.AuthTime,
 	}
 	if s.answer != nil {

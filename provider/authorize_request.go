@@ -312,9 +312,15 @@ func (p *Provider) checkWithFosite(ctx context.Context, r *authRequest) error {
 	return nil
 }
 
+// mayGet bounds the claims parameter by the scopes the client is registered
+// for (R8): what lies beyond them is ignored, as an unknown claim is.
+func (r *authRequest) mayGet(claim string) bool {
+	return slices.Contains(consent.ClaimsOf(r.client.Scope), claim)
+}
+
 // wants is the request as the steps on the way need to know it.
 func (r *authRequest) wants() login.Wants {
-	asked := append(names(r.claims.userinfo, consent.Known), names(r.claims.idToken, consent.Known)...)
+	asked := append(names(r.claims.userinfo, r.mayGet), names(r.claims.idToken, r.mayGet)...)
 	slices.Sort(asked)
 	return login.Wants{
 		Scopes: r.scopes, Claims: slices.Compact(asked), Offline: slices.Contains(r.scopes, scopeOffline),

@@ -140,6 +140,25 @@ func TestRedirectURIWithAQuery(t *testing.T) {
 	}
 }
 
+// R8: the claims parameter reaches no further than the scopes that the
+// administrator gave the client, not even where nobody is asked.
+func TestR8ClaimsParameterIsBoundedByScope(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		s := h.service(`{"scope": "openid email"}`)
+		s.signIn(h.people())
+		tokens := s.exchange(s.code("scope", "openid", "claims",
+			`{"userinfo": {"email": null, "https://attributes.eid.gov.it/fiscal_number": {"essential": true}}, "id_token": {"given_name": null}}`)).ok(t)
+		info := s.do(s.get(userinfoPath, tokens["access_token"].(string))).ok(t)
+		if info["email"] == nil || info["https://attributes.eid.gov.it/fiscal_number"] != nil {
+			t.Errorf("userinfo = %v, want email and no codice fiscale", info)
+		}
+		if _, id := payload(t, tokens["id_token"]); id["given_name"] != nil {
+			t.Errorf("ID token = %v, want no name", id)
+		}
+	})
+}
+
 // TestSignInStepByStep follows one citizen through every step, each of which
 // comes back to /authorize/{id}.
 func TestSignInStepByStep(t *testing.T) {
