@@ -106,6 +106,6 @@ func (v *services) sweepers() []func(context.Context) error {
 	}
 	return []func(context.Context) error{
 		v.pins.Sweep, v.outbox.Sweep, counted(v.interactions.Sweep), counted(v.sessions.Sweep),
-		counted(v.clients.Sweep), counted(v.provider.Sweep), counted(v.provider.SweepTokens),
+		counted(v.clients.Sweep), counted(v.provider.Sweep),
 	}
 }
