@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -61,6 +59,9 @@ type parameter struct {
 
 const day = 24 * time.Hour
 
+// mostDays is a century: more would overflow a time.Duration one day.
+const mostDays = 36_525
+
 // parameters is every figure, in the order that people read them. The ranges
 // are what stays within the rules; a loopback issuer may leave them to test.
 func (p *policy) parameters() []parameter {
@@ -102,15 +103,9 @@ func loadPolicy(s settings) (*policy, error) {
 	if s.PolicyFile == "" {
 		return p, nil
 	}
-	b, err := os.ReadFile(s.PolicyFile)
+	doc, err := readObject(s.PolicyFile)
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
-	}
-	var doc map[string]any
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber()
-	if err := d.Decode(&doc); err != nil {
-		return nil, fmt.Errorf("policy file %s is not a JSON object: %w", s.PolicyFile, err)
 	}
 	known := map[string]parameter{}
 	for _, q := range p.parameters() {
@@ -154,8 +149,8 @@ func (q parameter) set(text string, unbounded bool) error {
 		return q.within(d, unbounded, func(d time.Duration) string { return d.String() })
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil {
-		return fmt.Errorf("%q is no whole number", text)
+	if err != nil || n > math.MaxInt32 {
+		return fmt.Errorf("%q is no whole number, or too large", text)
 	}
 	if q.number != nil {
 		*q.number = n
@@ -178,7 +173,7 @@ func (q parameter) within(v time.Duration, unbounded bool, show func(time.Durati
 // parseDuration is time.ParseDuration with days, "60d".
 func parseDuration(text string) (time.Duration, error) {
 	if n, ok := strings.CutSuffix(text, "d"); ok {
-		if days, err := strconv.Atoi(n); err == nil {
+		if days, err := strconv.Atoi(n); err == nil && days <= mostDays {
 			return time.Duration(days) * day, nil
 		}
 	}

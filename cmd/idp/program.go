@@ -79,21 +79,10 @@ func (p program) run(ctx context.Context, args []string) (code int) {
 		}
 	}()
 	var c commands
-	sources, err := newSources(p.environ, args)
-	if err != nil {
-		return p.fail(exitRefused, err)
+	k, err := p.parse(&c, args)
+	if err == nil {
+		err = k.Run(&invocation{program: p, ctx: ctx, settings: c.Settings, json: c.JSON})
 	}
-	parser, err := kong.New(&c, kong.Name("idp"), kong.Description("OpenID Connect identity provider for codice fiscale and PIN."),
-		kong.Writers(p.out, p.err), kong.Exit(func(code int) { panic(parsed{code}) }),
-		kong.Resolvers(sources), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
-	if err != nil {
-		return p.fail(exitRefused, err)
-	}
-	k, err := parser.Parse(args)
-	if err != nil {
-		return p.fail(exitUsage, err)
-	}
-	err = k.Run(&invocation{program: p, ctx: ctx, settings: c.Settings, json: c.JSON})
 	var usage usageError
 	switch {
 	case err == nil:
@@ -103,6 +92,25 @@ func (p program) run(ctx context.Context, args []string) (code int) {
 	default:
 		return p.fail(exitRefused, err)
 	}
+}
+
+// parse reads the command line and the other sources of settings.
+func (p program) parse(c *commands, args []string) (*kong.Context, error) {
+	sources, err := newSources(p.environ, args)
+	if err != nil {
+		return nil, err
+	}
+	parser, err := kong.New(c, kong.Name("idp"), kong.Description("OpenID Connect identity provider for codice fiscale and PIN."),
+		kong.Writers(p.out, p.err), kong.Exit(func(code int) { panic(parsed{code}) }),
+		kong.Resolvers(sources), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
+	if err != nil {
+		return nil, err
+	}
+	k, err := parser.Parse(args)
+	if err != nil {
+		return nil, usageError{err.Error()}
+	}
+	return k, nil
 }
 
 // fail prints exactly one line, whatever the error's text is made of.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"net/url"
@@ -115,7 +116,7 @@ func newSources(environ, args []string) (*sources, error) {
 }
 
 func (s *sources) readEnvironment(environ []string) error {
-	names := settingNames()
+	names, files := settingNames(), map[string]string{}
 	for _, line := range environ {
 		key, value, _ := strings.Cut(line, "=")
 		name, ours := strings.CutPrefix(key, "IDP_")
@@ -124,7 +125,7 @@ func (s *sources) readEnvironment(environ []string) error {
 			continue
 		}
 		name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
-		if secret, known := names[name]; known && (!secret || value != "") {
+		if _, known := names[name]; known {
 			s.environment[name] = value
 			continue
 		}
@@ -136,32 +137,70 @@ func (s *sources) readEnvironment(environ []string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}
-		s.environment[base] = strings.TrimSpace(string(b))
+		files[base] = strings.TrimSpace(string(b))
+	}
+	for name, value := range files {
+		if _, twice := s.environment[name]; twice {
+			variable := "IDP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+			return fmt.Errorf("%s and %s_FILE are both set: leave one out", variable, variable)
+		}
+		s.environment[name] = value
 	}
 	return nil
 }
 
-// readFile takes a flat JSON object; a list is joined with commas.
-func (s *sources) readFile(path string) error {
+// readObject reads a file that holds one JSON object and nothing else.
+func readObject(path string) (map[string]any, error) {
 	b, err := os.ReadFile(path) //nolint:gosec // G703: the operator names the file
 	if err != nil {
-		return fmt.Errorf("settings: %w", err)
+		return nil, err
 	}
 	var doc map[string]any
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
-	if err := d.Decode(&doc); err != nil {
-		return fmt.Errorf("settings file %s is not a JSON object: %w", path, err)
+	err = d.Decode(&doc)
+	if _, more := d.Token(); err == nil && !errors.Is(more, io.EOF) {
+		err = errors.New("it goes on after its end")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a JSON object: %w", path, err)
+	}
+	return doc, nil
+}
+
+// plain is a JSON value as a flag would be written; a list has commas.
+func plain(v any) (string, error) {
+	switch v := v.(type) {
+	case string, bool, json.Number:
+		return fmt.Sprint(v), nil
+	case []any:
+		texts := make([]string, len(v))
+		for i, one := range v {
+			var ok bool
+			if texts[i], ok = one.(string); !ok {
+				return "", errors.New("is a list of something else than texts")
+			}
+		}
+		return strings.Join(texts, ","), nil
+	default:
+		return "", errors.New("is neither a text, a number, true, false nor a list of texts")
+	}
+}
+
+// readFile takes a flat JSON object.
+func (s *sources) readFile(path string) error {
+	doc, err := readObject(path)
+	if err != nil {
+		return fmt.Errorf("settings: %w", err)
 	}
 	for key, v := range doc {
 		name := strings.ReplaceAll(strings.ToLower(key), "_", "-")
 		if _, known := settingNames()[name]; !known || name == "config" {
 			return fmt.Errorf("unknown setting %q in %s", key, path)
 		}
-		if list, ok := v.([]any); ok {
-			v = strings.Trim(strings.Join(strings.Fields(fmt.Sprint(list...)), ","), "[]")
+		if s.file[name], err = plain(v); err != nil {
+			return fmt.Errorf("%s in %s %w", key, path, err)
 		}
-		s.file[name] = fmt.Sprint(v)
 	}
 	return nil
 }
@@ -208,9 +247,9 @@ func (s settings) check() error {
 			return err
 		}
 	}
-	for _, address := range []string{s.Listen, s.AdminListen} {
+	for name, address := range map[string]string{"listen": s.Listen, "admin-listen": s.AdminListen} {
 		if _, _, err := net.SplitHostPort(address); err != nil {
-			return fmt.Errorf("%q is no address to listen on: write host:port", address)
+			return fmt.Errorf("%s: %q is no address to listen on: write host:port", name, address)
 		}
 	}
 	_, err = s.proxies()
