@@ -40,11 +40,11 @@ func (s *Service) StartChange(ctx context.Context, by audit.Actor, v Verified) (
 	if r.Candidate, err = s.candidate(ctx, r, c.Now.Time); err != nil {
 		return "", fmt.Errorf("start a change of PIN: %w", err)
 	}
-	err = s.DB.InTx(ctx, func(ctx context.Context) error {
-		if err := s.store.startChange(ctx, r, s.Policy.CandidateLife); err != nil {
+	err = s.db.InTx(ctx, func(ctx context.Context) error {
+		if err := s.store.startChange(ctx, r, s.policy.CandidateLife); err != nil {
 			return err
 		}
-		return s.Audit.Record(ctx, changeEvent(audit.PINChangeOpened, by, r, nil))
+		return s.audit.Record(ctx, changeEvent(audit.PINChangeOpened, by, r, nil))
 	})
 	if err != nil {
 		return "", fmt.Errorf("start a change of PIN: %w", err)
@@ -65,7 +65,7 @@ func (s *Service) Change(ctx context.Context, id ChangeID) (Change, error) {
 	}
 	return Change{
 		Citizen: r.CitizenID, Candidate: pin, ExpiresAt: r.ExpiresAt.Time,
-		RegenerationsLeft: max(0, s.Policy.Regenerations-r.Regenerations), First: r.Form == initial,
+		RegenerationsLeft: max(0, s.policy.Regenerations-r.Regenerations), First: r.Form == initial,
 	}, nil
 }
 
@@ -76,18 +76,18 @@ func (s *Service) Regenerate(ctx context.Context, by audit.Actor, id ChangeID) e
 	if err != nil {
 		return err
 	}
-	if r.Regenerations >= s.Policy.Regenerations {
+	if r.Regenerations >= s.policy.Regenerations {
 		return ErrNoMoreCandidates
 	}
 	if r.Candidate, err = s.candidate(ctx, r, r.Now.Time); err != nil {
 		return fmt.Errorf("make another PIN: %w", err)
 	}
 	done := false
-	err = s.DB.InTx(ctx, func(ctx context.Context) (err error) {
-		if done, err = s.store.regenerate(ctx, r, s.Policy.CandidateLife); err != nil || !done {
+	err = s.db.InTx(ctx, func(ctx context.Context) (err error) {
+		if done, err = s.store.regenerate(ctx, r, s.policy.CandidateLife); err != nil || !done {
 			return err
 		}
-		return s.Audit.Record(ctx, changeEvent(audit.PINCandidate, by, r, map[string]string{"generation": strconv.Itoa(r.Regenerations + 1)}))
+		return s.audit.Record(ctx, changeEvent(audit.PINCandidate, by, r, map[string]string{"generation": strconv.Itoa(r.Regenerations + 1)}))
 	})
 	if err != nil {
 		return fmt.Errorf("make another PIN: %w", err)
@@ -104,7 +104,7 @@ var ErrNoMoreCandidates = errors.New("no more new PINs in this change")
 // CancelChange ends a change; the PIN stays as it was. A change that is over
 // already is no error.
 func (s *Service) CancelChange(ctx context.Context, by audit.Actor, id ChangeID) error {
-	err := s.DB.InTx(ctx, func(ctx context.Context) error {
+	err := s.db.InTx(ctx, func(ctx context.Context) error {
 		r, found, err := s.store.change(ctx, id)
 		if err != nil || !found {
 			return err
@@ -112,7 +112,7 @@ func (s *Service) CancelChange(ctx context.Context, by audit.Actor, id ChangeID)
 		if ended, err := s.store.endChange(ctx, id); err != nil || !ended {
 			return err
 		}
-		return s.Audit.Record(ctx, changeEvent(audit.PINChangeEnded, by, r, nil))
+		return s.audit.Record(ctx, changeEvent(audit.PINChangeEnded, by, r, nil))
 	})
 	if err != nil {
 		return fmt.Errorf("cancel a change of PIN: %w", err)
@@ -133,19 +133,19 @@ func (s *Service) openChange(ctx context.Context, id ChangeID) (changeRow, error
 
 // candidate draws a new PIN for somebody and seals it to its change.
 func (s *Service) candidate(ctx context.Context, r changeRow, now time.Time) ([]byte, error) {
-	who, err := s.Citizens.ByID(ctx, r.CitizenID)
+	who, err := s.citizens.ByID(ctx, r.CitizenID)
 	if err != nil {
 		return nil, err
 	}
-	pin, err := generate(s.Policy.Alphabet, workingLength, who, citizens.DateOf(now))
+	pin, err := generate(s.policy.Alphabet, workingLength, who, citizens.DateOf(now))
 	if err != nil {
 		return nil, err
 	}
-	return s.Candidates.Encrypt([]byte(pin.Reveal()), r.context())
+	return s.candidates.Encrypt([]byte(pin.Reveal()), r.context())
 }
 
 func (s *Service) unseal(r changeRow) (PIN, error) {
-	plain, err := s.Candidates.Decrypt(r.Candidate, r.context())
+	plain, err := s.candidates.Decrypt(r.Candidate, r.context())
 	if err != nil {
 		return PIN{}, fmt.Errorf("unseal a new PIN: %w", err)
 	}

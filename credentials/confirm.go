@@ -30,7 +30,7 @@ func (s *Service) Confirm(ctx context.Context, by audit.Actor, id ChangeID, old,
 	if old.IsZero() {
 		return Verified{}, ErrMalformed
 	}
-	p, err := s.Hasher.enter()
+	p, err := s.hasher.enter()
 	if err != nil {
 		return Verified{}, err
 	}
@@ -47,9 +47,9 @@ func (s *Service) Confirm(ctx context.Context, by audit.Actor, id ChangeID, old,
 // slip counts a wrong copy. The last one that is allowed ends the change.
 func (s *Service) slip(ctx context.Context, by audit.Actor, r changeRow) error {
 	over := false
-	err := s.DB.InTx(ctx, func(ctx context.Context) error {
+	err := s.db.InTx(ctx, func(ctx context.Context) error {
 		slips, found, err := s.store.slip(ctx, r.ID)
-		if over = !found || slips >= s.Policy.Slips; err != nil || !over || !found {
+		if over = !found || slips >= s.policy.Slips; err != nil || !over || !found {
 			return err
 		}
 		if _, err := s.store.endChange(ctx, r.ID); err != nil {
@@ -57,7 +57,7 @@ func (s *Service) slip(ctx context.Context, by audit.Actor, r changeRow) error {
 		}
 		e := changeEvent(audit.PINChangeEnded, by, r, nil)
 		e.Outcome, e.Reason = audit.Refused, "copied wrongly too often"
-		return s.Audit.Record(ctx, e)
+		return s.audit.Record(ctx, e)
 	})
 	if err != nil {
 		return fmt.Errorf("count a slip: %w", err)
@@ -73,7 +73,7 @@ func (s *Service) slip(ctx context.Context, by audit.Actor, r changeRow) error {
 func (s *Service) checkOld(ctx context.Context, p *place, by audit.Actor, r changeRow, old PIN) (try, error) {
 	t := try{by: by, known: true}
 	var err error
-	if t.who, err = s.Citizens.ByID(ctx, r.CitizenID); err == nil {
+	if t.who, err = s.citizens.ByID(ctx, r.CitizenID); err == nil {
 		t.pin, t.has, err = s.store.live(ctx, r.CitizenID)
 	}
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *Service) checkOld(ctx context.Context, p *place, by audit.Actor, r chan
 	if !t.has || t.pin.ID != r.CredentialID {
 		return t, ErrChangeExpired
 	}
-	if t.guess, err = s.Throttle.Reserve(ctx, []byte(t.who.ID)); err != nil {
+	if t.guess, err = s.throttle.Reserve(ctx, []byte(t.who.ID)); err != nil {
 		return t, fmt.Errorf("check the old PIN: %w", err)
 	}
 	if err = s.judge(ctx, p, &t, old); err != nil {
@@ -91,7 +91,7 @@ func (s *Service) checkOld(ctx context.Context, p *place, by audit.Actor, r chan
 	if t.verdict == right {
 		return t, nil
 	}
-	if err := s.DB.InTx(ctx, func(ctx context.Context) error { return s.record(ctx, &t) }); err != nil {
+	if err := s.db.InTx(ctx, func(ctx context.Context) error { return s.record(ctx, &t) }); err != nil {
 		return t, fmt.Errorf("record a try: %w", err)
 	}
 	if _, err = s.answer(t); errors.Is(err, ErrRefused) {
@@ -116,16 +116,16 @@ func (s *Service) exchange(ctx context.Context, p *place, t try, r changeRow, pi
 	if err != nil {
 		return Verified{}, fmt.Errorf("change a PIN: %w", err)
 	}
-	err = s.DB.InTx(ctx, func(ctx context.Context) error { return s.swap(ctx, t, r, c) })
+	err = s.db.InTx(ctx, func(ctx context.Context) error { return s.swap(ctx, t, r, c) })
 	switch {
 	case errors.Is(err, errOver):
 		t.verdict = overtaken
-		err = s.DB.InTx(ctx, func(ctx context.Context) error { return s.record(ctx, &t) })
+		err = s.db.InTx(ctx, func(ctx context.Context) error { return s.record(ctx, &t) })
 		return Verified{}, cmp.Or(wrap("record a try", err), ErrChangeExpired)
 	case err != nil:
 		return Verified{}, fmt.Errorf("change a PIN: %w", err)
 	}
-	s.Observe("right", false)
+	s.observe("right", false)
 	return Verified{Citizen: c.CitizenID, Credential: c.ID, Kind: c.Kind, PreviousAccess: old.LastAccessAt.Ptr()}, nil
 }
 
@@ -143,10 +143,10 @@ func (s *Service) swap(ctx context.Context, t try, r changeRow, c credential) er
 	if err := s.store.activate(ctx, c); err != nil {
 		return err
 	}
-	if err := s.Throttle.Forgive(ctx, []byte(c.CitizenID)); err != nil {
+	if err := s.throttle.Forgive(ctx, []byte(c.CitizenID)); err != nil {
 		return err
 	}
 	// confirming acknowledges the rules of use that stand on the page
-	return s.Audit.Record(ctx, changeEvent(audit.PINChanged, t.by, r,
+	return s.audit.Record(ctx, changeEvent(audit.PINChanged, t.by, r,
 		map[string]string{"old": string(t.pin.ID), "new": string(c.ID), "kind": string(c.Kind), "rules": "acknowledged"}))
 }

@@ -23,7 +23,7 @@ func (s *Service) Suspend(ctx context.Context, by audit.Actor, fc citizens.Fisca
 		if err := s.end(ctx, who, ReasonSuspended); err != nil {
 			return err
 		}
-		return s.Audit.Record(ctx, controlled(audit.PINSuspended, by, who, reason))
+		return s.audit.Record(ctx, controlled(audit.PINSuspended, by, who, reason))
 	})
 }
 
@@ -37,7 +37,7 @@ func (s *Service) Resume(ctx context.Context, by audit.Actor, fc citizens.Fiscal
 		if err != nil {
 			return err
 		}
-		return s.Audit.Record(ctx, controlled(audit.PINResumed, by, who, reason))
+		return s.audit.Record(ctx, controlled(audit.PINResumed, by, who, reason))
 	})
 }
 
@@ -54,7 +54,7 @@ func (s *Service) Revoke(ctx context.Context, by audit.Actor, fc citizens.Fiscal
 		}
 		events := make([]audit.Event, 0, len(list))
 		for _, c := range list {
-			if err := s.Outbox.Cancel(ctx, string(c.ID)); err != nil {
+			if err := s.outbox.Cancel(ctx, string(c.ID)); err != nil {
 				return err
 			}
 			events = append(events, event(audit.PINRevoked, by, c, reason))
@@ -62,7 +62,7 @@ func (s *Service) Revoke(ctx context.Context, by audit.Actor, fc citizens.Fiscal
 		if err := s.end(ctx, who, ReasonRevoked); err != nil {
 			return err
 		}
-		return s.Audit.Record(ctx, events...)
+		return s.audit.Record(ctx, events...)
 	})
 }
 
@@ -70,14 +70,14 @@ func (s *Service) control(ctx context.Context, fc citizens.FiscalCode, reason, w
 	if strings.TrimSpace(reason) == "" {
 		return ErrNoReason
 	}
-	id, known, err := s.Citizens.Find(ctx, fc)
+	id, known, err := s.citizens.Find(ctx, fc)
 	if err == nil && !known {
 		err = citizens.ErrUnknown
 	}
 	if err != nil {
 		return wrap(what, err)
 	}
-	err = s.DB.InTx(ctx, func(ctx context.Context) error { return do(ctx, id) })
+	err = s.db.InTx(ctx, func(ctx context.Context) error { return do(ctx, id) })
 	for _, refusal := range []error{ErrNoPIN, ErrSuspended, ErrNotSuspended} {
 		if errors.Is(err, refusal) {
 			return refusal

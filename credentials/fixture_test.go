@@ -38,13 +38,14 @@ var never = PIN{"00000000"}
 
 type fixture struct {
 	*Service
-	t     testing.TB
-	ring  *secrets.Ring
-	mu    sync.Mutex
-	box   map[citizens.ID]map[delivery.MessageKey]string // the halves as they arrived
-	ended []Reason
-	fails map[delivery.Channel]error
-	seen  atomic.Int64 // tries that were looked at
+	t       testing.TB
+	ring    *secrets.Ring
+	mu      sync.Mutex
+	box     map[citizens.ID]map[delivery.MessageKey]string // the halves as they arrived
+	ends    []Reason
+	fails   map[delivery.Channel]error
+	senders map[delivery.Channel]delivery.Sender // the outbox's own map
+	seen    atomic.Int64                         // tries that were looked at
 }
 
 type option func(*Deps)
@@ -70,13 +71,14 @@ func newRing(t testing.TB) *secrets.Ring {
 
 func newFixture(t testing.TB, db *database.DB, ring *secrets.Ring, options ...option) *fixture {
 	t.Helper()
-	f := &fixture{t: t, ring: ring, box: map[citizens.ID]map[delivery.MessageKey]string{}, fails: map[delivery.Channel]error{}}
+	f := &fixture{t: t, ring: ring, box: map[citizens.ID]map[delivery.MessageKey]string{}, fails: map[delivery.Channel]error{},
+		senders: map[delivery.Channel]delivery.Sender{}}
 	d := Deps{
 		DB: db, Pepper: ring.PRF(secrets.PINPepper), Wrap: ring.AEAD(secrets.PINWrap), Candidates: ring.AEAD(secrets.CandidateSeal),
 		Hasher: mustHasher(db, light), Policy: DefaultPolicy(), Eligibility: citizens.Open,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Ended: func(_ context.Context, _ citizens.ID, why Reason) error {
-			f.ended = append(f.ended, why)
+			f.ends = append(f.ends, why)
 			return nil
 		},
 		Observe: func(result string, _ bool) {
@@ -97,7 +99,7 @@ func newFixture(t testing.TB, db *database.DB, ring *secrets.Ring, options ...op
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Outbox = f.outbox(d)
+	d.Outbox = f.newOutbox(d)
 	for _, o := range options {
 		o(&d)
 	}
@@ -107,14 +109,13 @@ func newFixture(t testing.TB, db *database.DB, ring *secrets.Ring, options ...op
 	return f
 }
 
-func (f *fixture) outbox(d Deps) *delivery.Outbox {
+func (f *fixture) newOutbox(d Deps) *delivery.Outbox {
 	f.t.Helper()
-	senders := map[delivery.Channel]delivery.Sender{}
 	for _, c := range delivery.Channels() {
-		senders[c] = f
+		f.senders[c] = f
 	}
 	o, err := delivery.New(delivery.Deps{
-		DB: d.DB, Seal: f.ring.Seal, Open: f.ring.Open, Audit: d.Audit, Senders: senders, Policy: delivery.DefaultPolicy(),
+		DB: d.DB, Seal: f.ring.Seal, Open: f.ring.Open, Audit: d.Audit, Senders: f.senders, Policy: delivery.DefaultPolicy(),
 		Words: func(_, key, channel string, data map[string]string) (string, string, error) {
 			return key, "parte\n" + data["Half"] + "\n", nil
 		},
@@ -189,12 +190,12 @@ func (f *fixture) person(cf string, fields ...string) citizens.ID {
 	for _, c := range strings.Split(strings.TrimSpace(header), ",") {
 		cells = append(cells, row[c])
 	}
-	report, err := f.Citizens.Import(f.t.Context(), strings.NewReader(header+strings.Join(cells, ",")+"\n"), citizens.ImportOptions{})
+	report, err := f.citizens.Import(f.t.Context(), strings.NewReader(header+strings.Join(cells, ",")+"\n"), citizens.ImportOptions{})
 	f.must(err)
 	if len(report.Bad) > 0 {
 		f.t.Fatalf("import: %+v", report.Bad)
 	}
-	id, _, err := f.Citizens.Find(f.t.Context(), code(cf))
+	id, _, err := f.citizens.Find(f.t.Context(), code(cf))
 	f.must(err)
 	return id
 }
@@ -228,7 +229,7 @@ func (f *fixture) issue(cf string) {
 
 func (f *fixture) deliver() {
 	f.t.Helper()
-	f.must(f.Outbox.Flush(f.t.Context()))
+	f.must(f.outbox.Flush(f.t.Context()))
 }
 
 // first is the PIN of 16 as its owner puts it together.
@@ -312,17 +313,17 @@ func (f *fixture) is(cf string, want State) {
 
 func (f *fixture) shift(d time.Duration) {
 	f.t.Helper()
-	databasetest.Shift(f.t, f.DB, d)
+	databasetest.Shift(f.t, f.db, d)
 }
 
 func (f *fixture) count(from string, args ...any) int {
 	f.t.Helper()
 	var n int
-	f.must(f.DB.Read(f.t.Context()).Raw(`SELECT count(*) FROM `+from, args...).Row().Scan(&n))
+	f.must(f.db.Read(f.t.Context()).Raw(`SELECT count(*) FROM `+from, args...).Row().Scan(&n))
 	return n
 }
 
 func (f *fixture) sql(q string, args ...any) {
 	f.t.Helper()
-	f.must(f.DB.Write(f.t.Context()).Exec(q, args...).Error)
+	f.must(f.db.Write(f.t.Context()).Exec(q, args...).Error)
 }

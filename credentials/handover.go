@@ -22,7 +22,7 @@ func (s *Service) Accepted(ctx context.Context, r delivery.Receipt) error {
 		return wrap("record a half", err)
 	}
 	if c.FirstHalfAt.IsZero() || c.SecondHalfAt.IsZero() {
-		return s.Outbox.Release(ctx, r.Ref)
+		return s.outbox.Release(ctx, r.Ref)
 	}
 	return wrap("issue a PIN", s.begin(ctx, c))
 }
@@ -30,7 +30,7 @@ func (s *Service) Accepted(ctx context.Context, r delivery.Receipt) error {
 // begin issues a PIN both of whose halves are out. It takes the place of a
 // live one, if the person had one to recover.
 func (s *Service) begin(ctx context.Context, c credential) error {
-	who, err := s.Citizens.ByID(ctx, c.CitizenID)
+	who, err := s.citizens.ByID(ctx, c.CitizenID)
 	if err != nil {
 		return err
 	}
@@ -43,10 +43,10 @@ func (s *Service) begin(ctx context.Context, c credential) error {
 			return err
 		}
 	}
-	if _, err := s.store.issue(ctx, c.ID, s.Policy.validity(who.Residence)); err != nil {
+	if _, err := s.store.issue(ctx, c.ID, s.policy.validity(who.Residence)); err != nil {
 		return err
 	}
-	return s.Audit.Record(ctx, event(audit.PINDelivered, system, ended{ID: c.ID, CitizenID: c.CitizenID}, ""))
+	return s.audit.Record(ctx, event(audit.PINDelivered, system, ended{ID: c.ID, CitizenID: c.CitizenID}, ""))
 }
 
 // Failed is delivery's other hook: a message will never arrive. Half a PIN is
@@ -64,12 +64,12 @@ func (s *Service) giveUp(ctx context.Context, id ID, why string) error {
 		return err
 	}
 	for _, c := range list {
-		if err := s.Outbox.Cancel(ctx, string(c.ID)); err != nil {
+		if err := s.outbox.Cancel(ctx, string(c.ID)); err != nil {
 			return err
 		}
 		e := event(audit.PINDiscarded, system, c, why)
 		e.Outcome = audit.Failed
-		if err := s.Audit.Record(ctx, e); err != nil {
+		if err := s.audit.Record(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -81,7 +81,7 @@ func (s *Service) end(ctx context.Context, id citizens.ID, why Reason) error {
 	if err := s.store.endChangesOf(ctx, id); err != nil {
 		return err
 	}
-	return s.Ended(ctx, id, why)
+	return s.ended(ctx, id, why)
 }
 
 var system = audit.Actor{Kind: audit.System}
@@ -89,6 +89,14 @@ var system = audit.Actor{Kind: audit.System}
 func event(t audit.Type, by audit.Actor, c ended, why string) audit.Event {
 	return audit.Event{Type: t, Outcome: audit.Succeeded, Actor: by, Subject: c.CitizenID, Reason: why,
 		Details: map[string]string{"credential": string(c.ID)}}
+}
+
+func events(t audit.Type, list []ended, why string) []audit.Event {
+	all := make([]audit.Event, 0, len(list))
+	for _, c := range list {
+		all = append(all, event(t, system, c, why))
+	}
+	return all
 }
 
 func wrap(what string, err error) error {

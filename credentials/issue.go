@@ -23,11 +23,11 @@ func (s *Service) Issue(ctx context.Context, by audit.Actor, fc citizens.FiscalC
 	if _, err := ParseKind(string(kind)); err != nil {
 		return err
 	}
-	who, err := s.Citizens.ByFiscalCode(ctx, fc)
+	who, err := s.citizens.ByFiscalCode(ctx, fc)
 	if err != nil {
 		return fmt.Errorf("issue a PIN: %w", err)
 	}
-	now, err := s.DB.Now(ctx)
+	now, err := s.db.Now(ctx)
 	if err != nil {
 		return fmt.Errorf("issue a PIN: %w", err)
 	}
@@ -35,18 +35,18 @@ func (s *Service) Issue(ctx context.Context, by audit.Actor, fc citizens.FiscalC
 	if err != nil {
 		return err
 	}
-	pin, err := generate(s.Policy.Alphabet, initialLength, who, citizens.DateOf(now))
+	pin, err := generate(s.policy.Alphabet, initialLength, who, citizens.DateOf(now))
 	if err != nil {
 		return fmt.Errorf("issue a PIN: %w", err)
 	}
 	c := credential{CitizenID: who.ID, Kind: kind, Form: initial, Origin: enrolment, State: PendingDelivery}
-	c.DueAt.Time = now.Add(s.Policy.Patience)
+	c.DueAt.Time = now.Add(s.policy.Patience)
 	if err := s.hashNew(ctx, &c, pin); err != nil {
 		return fmt.Errorf("issue a PIN: %w", err)
 	}
 	first, second := pin.halves()
 	messages[0].Words["Half"], messages[1].Words["Half"] = first, second
-	err = s.DB.InTx(ctx, func(ctx context.Context) error { return s.dispatch(ctx, by, c, messages) })
+	err = s.db.InTx(ctx, func(ctx context.Context) error { return s.dispatch(ctx, by, c, messages) })
 	if err != nil && !errors.Is(err, ErrPending) {
 		return fmt.Errorf("issue a PIN: %w", err)
 	}
@@ -54,7 +54,7 @@ func (s *Service) Issue(ctx context.Context, by audit.Actor, fc citizens.FiscalC
 }
 
 func (s *Service) hashNew(ctx context.Context, c *credential, pin PIN) error {
-	p, err := s.Hasher.enter()
+	p, err := s.hasher.enter()
 	if err != nil {
 		return err
 	}
@@ -68,8 +68,8 @@ func (s *Service) hashNew(ctx context.Context, c *credential, pin PIN) error {
 // admit asks whether somebody may have a PIN and how it would reach him; the
 // messages lack only their halves.
 func (s *Service) admit(ctx context.Context, who citizens.Citizen, now time.Time) ([]delivery.Message, error) {
-	if reason, excluded := s.Eligibility.Excludes(who, nil, now); excluded {
-		return nil, &IneligibleError{Profile: s.Eligibility, Reason: reason}
+	if reason, excluded := s.eligibility.Excludes(who, nil, now); excluded {
+		return nil, &IneligibleError{Profile: s.eligibility, Reason: reason}
 	}
 	live, pending, err := s.store.holding(ctx, who.ID)
 	switch {
@@ -100,7 +100,7 @@ func (s *Service) firstHalf(who citizens.Citizen) (delivery.Message, error) {
 		contact citizens.Contact
 		channel delivery.Channel
 	}{{who.Contacts.Mobile, delivery.SMS}, {who.Contacts.Email, delivery.Email}, {who.Contacts.PEC, delivery.PEC}} {
-		if !way.contact.IsZero() && s.Outbox.Has(way.channel) {
+		if !way.contact.IsZero() && s.outbox.Has(way.channel) {
 			return message(who, delivery.PINHalf1, way.channel, way.contact.Value.Reveal()), nil
 		}
 	}
@@ -114,7 +114,7 @@ func (s *Service) secondHalf(who citizens.Citizen) (delivery.Message, error) {
 	if home.Street == "" || home.Locality == "" {
 		return delivery.Message{}, ErrNoAddress
 	}
-	if !s.Outbox.Has(delivery.Post) {
+	if !s.outbox.Has(delivery.Post) {
 		return delivery.Message{}, ErrNoPost
 	}
 	town := strings.Join(strings.Fields(home.PostalCode+" "+home.Locality+" "+home.Region), " ")
@@ -141,16 +141,23 @@ func message(who citizens.Citizen, key delivery.MessageKey, by delivery.Channel,
 // dispatch writes everything about a new PIN at once: if one row is there, all
 // are.
 func (s *Service) dispatch(ctx context.Context, by audit.Actor, c credential, messages []delivery.Message) error {
-	if err := s.store.insert(ctx, c); err != nil {
+	expired, err := s.store.expireOf(ctx, c.CitizenID, unused)
+	if err == nil {
+		err = s.audit.Record(ctx, events(audit.PINExpired, expired, unused)...)
+	}
+	if err == nil {
+		err = s.store.insert(ctx, c)
+	}
+	if err != nil {
 		return err
 	}
 	for i := range messages {
 		messages[i].Ref = string(c.ID)
 	}
-	if err := s.Outbox.Enqueue(ctx, messages...); err != nil {
+	if err := s.outbox.Enqueue(ctx, messages...); err != nil {
 		return err
 	}
-	return s.Audit.Record(ctx, audit.Event{
+	return s.audit.Record(ctx, audit.Event{
 		Type: audit.PINIssued, Outcome: audit.Succeeded, Actor: by, Subject: c.CitizenID,
 		Details: map[string]string{"credential": string(c.ID), "kind": string(c.Kind), "channel": string(messages[0].Channel)},
 	})

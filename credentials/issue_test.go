@@ -104,9 +104,9 @@ func TestIssueRefuses(t *testing.T) {
 func TestIssueWithoutAChannel(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		f.person(mario)
-		delete(f.Outbox.Senders, delivery.Post)
+		delete(f.senders, delivery.Post)
 		f.wants("no post", f.Issue(t.Context(), staff, code(mario), Ordinario), ErrNoPost)
-		delete(f.Outbox.Senders, delivery.SMS)
+		delete(f.senders, delivery.SMS)
 		f.wants("no sms", f.Issue(t.Context(), staff, code(mario), Ordinario), ErrNoChannel)
 	})
 }
@@ -162,7 +162,7 @@ func TestDatabaseInvariants(t *testing.T) {
 			"a dead PIN with a hash":       `UPDATE credentials SET state = 'revoked' WHERE state = 'active'`,
 			"a live PIN without a hash":    `UPDATE credentials SET ended_at = created_at, purge_at = created_at, hash = NULL WHERE state = 'active'`,
 		} {
-			if err := f.DB.Write(t.Context()).Exec(q).Error; err == nil {
+			if err := f.db.Write(t.Context()).Exec(q).Error; err == nil {
 				t.Errorf("the database takes %s", what)
 			}
 		}
@@ -201,7 +201,7 @@ func TestLostOnItsWay(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		f.person(mario)
 		f.issue(mario)
-		f.shift(f.Policy.Patience + time.Minute)
+		f.shift(f.policy.Patience + time.Minute)
 		f.must(f.Sweep(t.Context()))
 		f.is(mario, None)
 		if n := f.count("deliveries WHERE state = 'cancelled' AND body IS NULL"); n != 2 {

@@ -72,14 +72,21 @@ func (p PIN) halves() (first, second string) {
 
 const redacted = "[PIN]"
 
-func (PIN) String() string             { return redacted }
-func (PIN) GoString() string           { return redacted }
-func (PIN) LogValue() slog.Value       { return slog.StringValue(redacted) }
+func (PIN) String() string { return redacted }
+
+// GoString covers %#v.
+func (PIN) GoString() string { return redacted }
+
+// LogValue covers slog.
+func (PIN) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Format covers %x and the like, which would look inside.
 func (PIN) Format(w fmt.State, _ rune) { _, _ = io.WriteString(w, redacted) }
 
 var errEncoded = errors.New("a PIN is never encoded")
 
-// MarshalJSON refuses, and so does MarshalText: whoever wants a PIN written
-// says so with Reveal.
+// MarshalJSON refuses: whoever wants a PIN written says so with Reveal.
 func (PIN) MarshalJSON() ([]byte, error) { return nil, errEncoded }
+
+// MarshalText refuses likewise.
 func (PIN) MarshalText() ([]byte, error) { return nil, errEncoded }

@@ -40,10 +40,21 @@ type Deps struct {
 
 // Service is the life of PINs. It is safe for concurrent use.
 type Service struct {
-	Deps
-	store store
-	vault vault
-	italy *time.Location
+	db          *database.DB
+	citizens    *citizens.Registry
+	throttle    *throttle.Guard
+	outbox      *delivery.Outbox
+	audit       *audit.Log
+	candidates  tink.AEAD
+	hasher      *Hasher
+	policy      Policy
+	eligibility citizens.Eligibility
+	ended       func(ctx context.Context, id citizens.ID, why Reason) error
+	observe     func(result string, locked bool)
+	log         *slog.Logger
+	store       store
+	vault       vault
+	italy       *time.Location
 }
 
 // New makes a Service.
@@ -69,7 +80,9 @@ func New(d Deps) (*Service, error) {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
 	return &Service{
-		Deps: d, italy: italy, store: store{db: d.DB, keep: d.Policy.Keep},
+		db: d.DB, citizens: d.Citizens, throttle: d.Throttle, outbox: d.Outbox, audit: d.Audit, candidates: d.Candidates,
+		hasher: d.Hasher, policy: d.Policy, eligibility: d.Eligibility, ended: d.Ended, observe: d.Observe, log: d.Logger,
+		italy: italy, store: store{db: d.DB, keep: d.Policy.Keep},
 		vault: vault{pepper: d.Pepper, wrap: d.Wrap, hasher: d.Hasher},
 	}, nil
 }
@@ -88,7 +101,7 @@ func (s *Service) Kind(ctx context.Context, id citizens.ID) (Kind, bool, error) 
 
 // Status tells staff about the PIN that can sign in, else about the newest.
 func (s *Service) Status(ctx context.Context, fc citizens.FiscalCode) (Status, error) {
-	who, err := s.Citizens.ByFiscalCode(ctx, fc)
+	who, err := s.citizens.ByFiscalCode(ctx, fc)
 	if err != nil {
 		return Status{}, fmt.Errorf("read the state of a PIN: %w", err)
 	}
@@ -96,7 +109,7 @@ func (s *Service) Status(ctx context.Context, fc citizens.FiscalCode) (Status, e
 	if err != nil {
 		return Status{}, fmt.Errorf("read the state of a PIN: %w", err)
 	}
-	until, waits, err := s.Throttle.Until(ctx, []byte(who.ID))
+	until, waits, err := s.throttle.Until(ctx, []byte(who.ID))
 	if err != nil {
 		return Status{}, fmt.Errorf("read the state of a PIN: %w", err)
 	}
@@ -111,13 +124,13 @@ func (s *Service) Status(ctx context.Context, fc citizens.FiscalCode) (Status, e
 }
 
 func (s *Service) status(c credential, who citizens.Citizen) Status {
-	st := Status{State: s.Policy.state(c, who, s.italy, c.Now.Time), Kind: c.Kind, ChangedAt: c.ChangedAt.Ptr(), DueAt: c.DueAt.Ptr()}
+	st := Status{State: s.policy.state(c, who, s.italy, c.Now.Time), Kind: c.Kind, ChangedAt: c.ChangedAt.Ptr(), DueAt: c.DueAt.Ptr()}
 	if c.State == Active {
-		due := s.Policy.due(c.ChangedAt.Time, who.Category, s.italy)
+		due := s.policy.due(c.ChangedAt.Time, who.Category, s.italy)
 		st.DueAt = &due
 	}
 	live := st.State == Issued || st.State == Active || st.State == ChangeDue
-	if _, excluded := s.Eligibility.Excludes(who, c.IssuedAt.Ptr(), c.Now.Time); excluded && live {
+	if _, excluded := s.eligibility.Excludes(who, c.IssuedAt.Ptr(), c.Now.Time); excluded && live {
 		st.State = Dismissed
 	}
 	return st

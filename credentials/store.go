@@ -70,11 +70,13 @@ func (s store) one(ctx context.Context, where string, arg any) (credential, bool
 	return c, r.RowsAffected == 1, r.Error
 }
 
-// holding says whether a person has a live PIN or one on its way.
+// holding says whether a person has a live PIN or one on its way. A first PIN
+// that has run out is none, swept or not.
 func (s store) holding(ctx context.Context, id citizens.ID) (live, pending bool, err error) {
 	var states []State
 	err = s.db.Read(ctx).Raw(`SELECT state FROM credentials
-WHERE citizen_id = ? AND state IN ('pending_delivery', 'issued', 'active', 'inactive', 'dismissed')`, id).Scan(&states).Error
+WHERE citizen_id = ? AND (state IN ('pending_delivery', 'active', 'inactive', 'dismissed') OR state = 'issued' AND due_at > ?)`,
+		id, s.db.NowExpr()).Scan(&states).Error
 	for _, st := range states {
 		live, pending = live || st != PendingDelivery, pending || st == PendingDelivery
 	}
@@ -161,6 +163,11 @@ func (s store) discard(ctx context.Context, id ID, why string) ([]ended, error) 
 func (s store) expire(ctx context.Context, why string) ([]ended, error) {
 	return s.end(ctx, ExpiredUnused, why, `id IN (SELECT id FROM credentials WHERE state = 'issued' AND due_at <= ? LIMIT ?) AND state = 'issued'`,
 		s.db.NowExpr(), batch)
+}
+
+// expireOf is expire for one person, who cannot wait for the sweep.
+func (s store) expireOf(ctx context.Context, id citizens.ID, why string) ([]ended, error) {
+	return s.end(ctx, ExpiredUnused, why, `citizen_id = ? AND state = 'issued' AND due_at <= ?`, id, s.db.NowExpr())
 }
 
 // overdue lists some PINs that have been on their way for too long.

@@ -17,7 +17,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
-			s.Logger.ErrorContext(ctx, "sweep PINs", "error", err)
+			s.log.ErrorContext(ctx, "sweep PINs", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -42,23 +42,22 @@ func (s *Service) Sweep(ctx context.Context) error {
 			}
 		}
 	}
-	_, err := s.Throttle.Sweep(ctx)
+	_, err := s.throttle.Sweep(ctx)
 	return wrap("sweep PINs", err)
 }
 
+// unused says of a first PIN why it ended.
+const unused = "never used"
+
 // sweepUnused expires first PINs after 60 or 120 days.
 func (s *Service) sweepUnused(ctx context.Context) (more bool, err error) {
-	err = s.DB.InTx(ctx, func(ctx context.Context) error {
-		list, err := s.store.expire(ctx, "never used")
+	err = s.db.InTx(ctx, func(ctx context.Context) error {
+		list, err := s.store.expire(ctx, unused)
 		if err != nil || len(list) == 0 {
 			return err
 		}
 		more = len(list) == batch
-		events := make([]audit.Event, 0, len(list))
-		for _, c := range list {
-			events = append(events, event(audit.PINExpired, system, c, "never used"))
-		}
-		return s.Audit.Record(ctx, events...)
+		return s.audit.Record(ctx, events(audit.PINExpired, list, unused)...)
 	})
 	return more, err
 }
@@ -70,7 +69,7 @@ func (s *Service) sweepUndelivered(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	for _, id := range list {
-		err := s.DB.InTx(ctx, func(ctx context.Context) error { return s.giveUp(ctx, id, "on its way for too long") })
+		err := s.db.InTx(ctx, func(ctx context.Context) error { return s.giveUp(ctx, id, "on its way for too long") })
 		if err != nil {
 			return false, err
 		}
@@ -80,7 +79,7 @@ func (s *Service) sweepUndelivered(ctx context.Context) (more bool, err error) {
 
 // sweepStrangers turns the count of each past minute into one audit event.
 func (s *Service) sweepStrangers(ctx context.Context) (more bool, err error) {
-	err = s.DB.InTx(ctx, func(ctx context.Context) error {
+	err = s.db.InTx(ctx, func(ctx context.Context) error {
 		list, err := s.store.takeMinutes(ctx)
 		if err != nil || len(list) == 0 {
 			return err
@@ -91,7 +90,7 @@ func (s *Service) sweepStrangers(ctx context.Context) (more bool, err error) {
 			events = append(events, audit.Event{Type: audit.SignInUnknown, Outcome: audit.Refused, Actor: audit.Actor{Kind: audit.Anonymous},
 				Details: map[string]string{"minute": m.Minute.Format(time.RFC3339), "count": strconv.Itoa(m.Tries), "waits": strconv.Itoa(m.Waits)}})
 		}
-		return s.Audit.Record(ctx, events...)
+		return s.audit.Record(ctx, events...)
 	})
 	return more, err
 }

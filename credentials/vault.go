@@ -43,7 +43,7 @@ type secret struct {
 }
 
 func (s secret) cost() Cost {
-	return Cost{Memory: uint32(s.Memory), Passes: uint32(s.Passes), Threads: uint8(s.Threads)} //nolint:gosec // our own figures
+	return Cost{Memory: uint32(s.Memory), Passes: uint32(s.Passes), Threads: uint8(s.Threads)}
 }
 
 // label says whose and which PIN a secret is: copied to another row, another
@@ -87,6 +87,9 @@ func (v vault) keep(ctx context.Context, p *place, l label, pin PIN) (secret, er
 // put it there; the hash is computed all the same.
 func (v vault) matches(ctx context.Context, p *place, l label, s secret, pin PIN) (bool, error) {
 	sum, err := v.hash(ctx, p, l.citizen, s, pin)
+	if err == nil {
+		err = v.fill(ctx, p, s)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -95,6 +98,19 @@ func (v vault) matches(ctx context.Context, p *place, l label, s secret, pin PIN
 		return false, errForged
 	}
 	return subtle.ConstantTimeCompare(kept, sum) == 1, nil
+}
+
+// fill spends what a hash made at a lower cost than today's has saved: after
+// the cost was raised, somebody who has not signed in since must not answer
+// sooner than somebody unknown.
+func (v vault) fill(ctx context.Context, p *place, s secret) error {
+	now, err := v.hasher.Cost(ctx)
+	if err != nil || !s.cost().Weaker(now) {
+		return err
+	}
+	missing := now.Memory*now.Passes - s.cost().Memory*s.cost().Passes
+	_, err = p.argon2(ctx, Cost{Memory: missing, Passes: 1, Threads: now.Threads}, s.Salt, s.Salt)
+	return err
 }
 
 var errForged = errors.New("a PIN's hash does not belong to its row")
@@ -115,7 +131,7 @@ func (v vault) stale(ctx context.Context, s secret) (bool, error) {
 }
 
 func (v vault) hash(ctx context.Context, p *place, who citizens.ID, s secret, pin PIN) ([]byte, error) {
-	key, ok := v.pepper.PRFs[uint32(s.PepperKey)] //nolint:gosec // a key id fits
+	key, ok := v.pepper.PRFs[uint32(s.PepperKey)]
 	if !ok {
 		return nil, fmt.Errorf("pepper key %d is not here", s.PepperKey)
 	}

@@ -55,7 +55,7 @@ func (s *Service) Verify(ctx context.Context, by audit.Actor, fc citizens.Fiscal
 	if pin.IsZero() {
 		return Verified{}, ErrMalformed
 	}
-	p, err := s.Hasher.enter()
+	p, err := s.hasher.enter()
 	if err != nil {
 		return Verified{}, err
 	}
@@ -72,7 +72,7 @@ func (s *Service) Verify(ctx context.Context, by audit.Actor, fc citizens.Fiscal
 	if err := s.judge(ctx, p, &t, pin); err != nil {
 		return Verified{}, fmt.Errorf("verify a PIN: %w", err)
 	}
-	if err := s.DB.InTx(ctx, func(ctx context.Context) error { return s.record(ctx, &t) }); err != nil {
+	if err := s.db.InTx(ctx, func(ctx context.Context) error { return s.record(ctx, &t) }); err != nil {
 		return Verified{}, fmt.Errorf("record a try: %w", err)
 	}
 	return s.answer(t)
@@ -80,7 +80,7 @@ func (s *Service) Verify(ctx context.Context, by audit.Actor, fc citizens.Fiscal
 
 func (s *Service) look(ctx context.Context, by audit.Actor, fc citizens.FiscalCode) (t try, err error) {
 	t.by = by
-	t.who, err = s.Citizens.ByFiscalCode(ctx, fc)
+	t.who, err = s.citizens.ByFiscalCode(ctx, fc)
 	if t.known = err == nil; !t.known {
 		if !errors.Is(err, citizens.ErrUnknown) {
 			return t, err
@@ -94,9 +94,9 @@ func (s *Service) look(ctx context.Context, by audit.Actor, fc citizens.FiscalCo
 // reserve counts the try before anybody looks at it (security §5.3).
 func (s *Service) reserve(ctx context.Context, fc citizens.FiscalCode, t *try) (err error) {
 	if t.known {
-		t.guess, err = s.Throttle.Reserve(ctx, []byte(t.who.ID))
+		t.guess, err = s.throttle.Reserve(ctx, []byte(t.who.ID))
 	} else {
-		t.guess, err = s.Throttle.ReserveShadow(ctx, s.Citizens.FiscalCodeKey(fc))
+		t.guess, err = s.throttle.ReserveShadow(ctx, s.citizens.FiscalCodeKey(fc))
 	}
 	return err
 }
@@ -113,7 +113,7 @@ func (s *Service) judge(ctx context.Context, p *place, t *try, pin PIN) error {
 	ok, err := s.vault.matches(ctx, p, t.pin.label(), t.pin.Secret, pin)
 	switch {
 	case errors.Is(err, errForged):
-		s.Logger.ErrorContext(ctx, "somebody has written into the database", "credential", t.pin.ID, "error", err)
+		s.log.ErrorContext(ctx, "somebody has written into the database", "credential", t.pin.ID, "error", err)
 		t.verdict = forged
 	case err != nil:
 		return err
@@ -133,16 +133,17 @@ func (s *Service) admits(t *try) verdict {
 	if !t.pin.SuspendedAt.IsZero() {
 		return suspended
 	}
-	if _, excluded := s.Eligibility.Excludes(t.who, t.pin.IssuedAt.Ptr(), now); excluded {
+	if _, excluded := s.eligibility.Excludes(t.who, t.pin.IssuedAt.Ptr(), now); excluded {
 		return ineligible
 	}
-	switch s.Policy.state(t.pin, t.who, s.italy, now) {
+	switch s.policy.state(t.pin, t.who, s.italy, now) {
 	case ExpiredUnused:
 		return expired
 	case Issued:
 		t.must = FirstAccess
 	case ChangeDue:
 		t.must = TooOld
+	default: // in use, and of no age
 	}
 	return right
 }
@@ -176,11 +177,11 @@ func (s *Service) record(ctx context.Context, t *try) error {
 		}
 		if !ok {
 			t.verdict = overtaken
-		} else if err := s.Throttle.Forgive(ctx, []byte(t.who.ID)); err != nil {
+		} else if err := s.throttle.Forgive(ctx, []byte(t.who.ID)); err != nil {
 			return err
 		}
 	}
-	return s.Audit.Record(ctx, s.events(*t)...)
+	return s.audit.Record(ctx, s.events(*t)...)
 }
 
 // events are the try, and the wait it has started.
@@ -207,15 +208,15 @@ func (s *Service) events(t try) []audit.Event {
 func (s *Service) answer(t try) (Verified, error) {
 	switch {
 	case t.verdict == right:
-		s.Observe("right", false)
+		s.observe("right", false)
 		return Verified{
 			Citizen: t.who.ID, Credential: t.pin.ID, Kind: t.pin.Kind, MustChange: t.must != "", Reason: t.must,
 			PreviousAccess: t.pin.LastAccessAt.Ptr(),
 		}, nil
 	case t.verdict == waiting:
-		s.Observe("waiting", false)
+		s.observe("waiting", false)
 	default:
-		s.Observe("wrong", !t.guess.Until.IsZero())
+		s.observe("wrong", !t.guess.Until.IsZero())
 	}
 	if !t.guess.Until.IsZero() {
 		return Verified{}, &WaitingError{Until: t.guess.Until}

@@ -53,8 +53,12 @@ func NewRecipient(address string) Recipient { return Recipient{address} }
 // Reveal is the address in clear, for the transport.
 func (r Recipient) Reveal() string { return r.value }
 
-func (Recipient) String() string       { return "[recipient]" }
-func (Recipient) GoString() string     { return "[recipient]" }
+func (Recipient) String() string { return "[recipient]" }
+
+// GoString covers %#v.
+func (Recipient) GoString() string { return "[recipient]" }
+
+// LogValue covers slog.
 func (Recipient) LogValue() slog.Value { return slog.StringValue("[recipient]") }
 
 // MarshalJSON refuses: a recipient leaves only sealed.
@@ -66,8 +70,12 @@ func (Recipient) MarshalJSON() ([]byte, error) {
 // they do not print either.
 type Words map[string]string
 
-func (Words) String() string       { return "[words]" }
-func (Words) GoString() string     { return "[words]" }
+func (Words) String() string { return "[words]" }
+
+// GoString covers %#v.
+func (Words) GoString() string { return "[words]" }
+
+// LogValue covers slog.
 func (Words) LogValue() slog.Value { return slog.StringValue("[words]") }
 
 // Format covers %v, %q and the like, which would walk a map's entries.
@@ -119,8 +127,12 @@ func NewText(s string) Text { return Text{s} }
 // Reveal is the body in clear, for the transport.
 func (t Text) Reveal() string { return t.value }
 
-func (Text) String() string       { return "[text]" }
-func (Text) GoString() string     { return "[text]" }
+func (Text) String() string { return "[text]" }
+
+// GoString covers %#v.
+func (Text) GoString() string { return "[text]" }
+
+// LogValue covers slog.
 func (Text) LogValue() slog.Value { return slog.StringValue("[text]") }
 
 // MarshalJSON refuses, as Recipient's.

@@ -78,7 +78,7 @@ func newFixture(t *testing.T, db *database.DB, ring *secrets.Ring) *fixture {
 	f := &fixture{t: t, sender: &transport{}}
 	f.Outbox, err = New(Deps{
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		DB: db, Seal: ring.Seal, Open: ring.Open, Audit: log, Words: words, Policy: DefaultPolicy(),
+		DB:     db, Seal: ring.Seal, Open: ring.Open, Audit: log, Words: words, Policy: DefaultPolicy(),
 		Senders: map[Channel]Sender{SMS: f.sender, Email: f.sender},
 		Accepted: func(_ context.Context, r Receipt) error {
 			f.mu.Lock()
@@ -108,7 +108,7 @@ func sms(ref string) Message {
 
 func (f *fixture) enqueue(m ...Message) {
 	f.t.Helper()
-	err := f.DB.InTx(f.t.Context(), func(ctx context.Context) error { return f.Enqueue(ctx, m...) })
+	err := f.db.InTx(f.t.Context(), func(ctx context.Context) error { return f.Enqueue(ctx, m...) })
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func (f *fixture) works(want int) {
 func (f *fixture) rows() string {
 	f.t.Helper()
 	var list []delivery
-	if err := f.DB.Read(f.t.Context()).Raw(`SELECT * FROM deliveries ORDER BY id`).Scan(&list).Error; err != nil {
+	if err := f.db.Read(f.t.Context()).Raw(`SELECT * FROM deliveries ORDER BY id`).Scan(&list).Error; err != nil {
 		f.t.Fatal(err)
 	}
 	var b strings.Builder
@@ -143,7 +143,7 @@ func (f *fixture) rows() string {
 func (f *fixture) count(where string) int {
 	f.t.Helper()
 	var n int
-	if err := f.DB.Read(f.t.Context()).Raw(`SELECT count(*) FROM ` + where).Row().Scan(&n); err != nil {
+	if err := f.db.Read(f.t.Context()).Raw(`SELECT count(*) FROM ` + where).Row().Scan(&n); err != nil {
 		f.t.Fatal(err)
 	}
 	return n

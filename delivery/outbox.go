@@ -36,8 +36,17 @@ type Deps struct {
 
 // Outbox keeps messages until they are handed over.
 type Outbox struct {
-	Deps
-	store store
+	db                   *database.DB
+	sealer               func(channel string) tink.HybridEncrypt
+	opener               func(channel string) (tink.HybridDecrypt, bool)
+	senders              map[Channel]Sender
+	audit                *audit.Log
+	words                func(lang, key, channel string, data map[string]string) (subject, body string, err error)
+	observe              func(c Channel, result string)
+	log                  *slog.Logger
+	policy               Policy
+	store                store
+	onAccepted, onFailed func(ctx context.Context, r Receipt) error
 	// wake is nudged after a commit on this node, so that nothing waits for
 	// the next poll.
 	wake chan struct{}
@@ -62,11 +71,15 @@ func New(d Deps) (*Outbox, error) {
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Outbox{Deps: d, store: store{db: d.DB, policy: d.Policy}, wake: make(chan struct{}, 1)}, nil
+	return &Outbox{
+		db: d.DB, sealer: d.Seal, opener: d.Open, senders: d.Senders, audit: d.Audit, words: d.Words, onAccepted: d.Accepted,
+		onFailed: d.Failed, observe: d.Observe, log: d.Logger, policy: d.Policy,
+		store: store{db: d.DB, policy: d.Policy}, wake: make(chan struct{}, 1),
+	}, nil
 }
 
 // Has reports whether messages can leave by this channel at all.
-func (o *Outbox) Has(c Channel) bool { return o.Senders[c] != nil }
+func (o *Outbox) Has(c Channel) bool { return o.senders[c] != nil }
 
 // ErrNoTransaction says that a message was enqueued on its own, where it could
 // survive what it tells about, or be lost without it.
@@ -86,7 +99,7 @@ func (o *Outbox) Enqueue(ctx context.Context, messages ...Message) error {
 			return fmt.Errorf("enqueue %s by %s: %w", m.Key, m.Channel, err)
 		}
 	}
-	o.DB.AfterCommit(ctx, o.nudge)
+	o.db.AfterCommit(ctx, o.nudge)
 	return nil
 }
 
@@ -95,7 +108,7 @@ func (o *Outbox) Release(ctx context.Context, ref string) error {
 	if err := o.store.release(ctx, ref); err != nil {
 		return fmt.Errorf("release deliveries: %w", err)
 	}
-	o.DB.AfterCommit(ctx, o.nudge)
+	o.db.AfterCommit(ctx, o.nudge)
 	return nil
 }
 
@@ -148,7 +161,7 @@ func (o *Outbox) seal(m Message) (delivery, error) {
 	if d.State = queued; m.Held {
 		d.State = held
 	}
-	key := o.Seal(d.Channel)
+	key := o.sealer(d.Channel)
 	if key == nil {
 		return d, errors.New("no key seals this channel")
 	}
@@ -176,7 +189,7 @@ func (d delivery) receipt() Receipt {
 
 // open unseals a row and puts it into words.
 func (o *Outbox) open(d delivery) (Letter, error) {
-	key, ok := o.Open(d.Channel)
+	key, ok := o.opener(d.Channel)
 	if !ok {
 		return Letter{}, errors.New("no key opens this channel here")
 	}
@@ -189,7 +202,7 @@ func (o *Outbox) open(d delivery) (Letter, error) {
 	if err := json.Unmarshal(plain, &b); err != nil {
 		return Letter{}, errors.New("a sealed message cannot be read") // err could quote it
 	}
-	subject, text, err := o.Words(b.Language, d.Message, d.Channel, b.Words)
+	subject, text, err := o.words(b.Language, d.Message, d.Channel, b.Words)
 	if err != nil {
 		return Letter{}, fmt.Errorf("put %s into words: %w", d.Message, err)
 	}

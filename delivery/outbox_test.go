@@ -24,7 +24,7 @@ func TestEnqueueBelongsIntoATransaction(t *testing.T) {
 			t.Errorf("Enqueue alone: %v, want ErrNoTransaction", err)
 		}
 		rolledBack := errors.New("changed my mind")
-		err := f.DB.InTx(t.Context(), func(ctx context.Context) error {
+		err := f.db.InTx(t.Context(), func(ctx context.Context) error {
 			return errors.Join(f.Enqueue(ctx, sms("c")), rolledBack)
 		})
 		if !errors.Is(err, rolledBack) || f.count("deliveries") != 0 {
@@ -59,7 +59,7 @@ func TestNothingReadableAtRest(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		f.enqueue(sms("c"))
 		dump := f.rows()
-		if path := f.DB.Path(); path != "" {
+		if path := f.db.Path(); path != "" {
 			for _, suffix := range []string{"", "-wal"} {
 				b, err := os.ReadFile(path + suffix)
 				if err != nil {
@@ -86,7 +86,7 @@ func TestABodyOpensOnlyWhereItBelongs(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		for _, move := range []string{"channel = 'email'", "citizen_id = '01890000-0000-7000-8000-0000000000ff'", "id = '01890000-0000-7000-8000-0000000000fe'"} {
 			f.enqueue(sms("c"))
-			if err := f.DB.Write(t.Context()).Exec(`UPDATE deliveries SET ` + move).Error; err != nil {
+			if err := f.db.Write(t.Context()).Exec(`UPDATE deliveries SET ` + move).Error; err != nil {
 				t.Fatal(err)
 			}
 			for _, c := range []Channel{SMS, Email} {
@@ -97,7 +97,7 @@ func TestABodyOpensOnlyWhereItBelongs(t *testing.T) {
 			if n := len(f.sender.got()); n != 0 {
 				t.Fatalf("after %s: %d letters sent, want none", move, n)
 			}
-			if err := f.DB.Write(t.Context()).Exec(`DELETE FROM deliveries`).Error; err != nil {
+			if err := f.db.Write(t.Context()).Exec(`DELETE FROM deliveries`).Error; err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -116,7 +116,7 @@ func TestRetriesUntilTheTransportIsBack(t *testing.T) {
 		f.works(1)
 		f.works(0) // it waits now
 		for range 3 {
-			databasetest.Shift(t, f.DB, 2*time.Minute)
+			databasetest.Shift(t, f.db, 2*time.Minute)
 			f.works(1)
 		}
 		letters := f.sender.got()
@@ -136,7 +136,7 @@ func TestDeadAfterThreeDays(t *testing.T) {
 		f.sender.answer = failing
 		f.enqueue(sms("c"))
 		for range 71 {
-			databasetest.Shift(t, f.DB, time.Hour)
+			databasetest.Shift(t, f.db, time.Hour)
 			if _, err := f.work(t.Context(), SMS); err != nil {
 				t.Fatal(err)
 			}
@@ -144,7 +144,7 @@ func TestDeadAfterThreeDays(t *testing.T) {
 		if len(f.failed) != 0 {
 			t.Fatal("given up before 72 hours")
 		}
-		databasetest.Shift(t, f.DB, 3*time.Hour)
+		databasetest.Shift(t, f.db, 3*time.Hour)
 		f.works(1)
 		f.buried("c")
 	})
@@ -178,16 +178,16 @@ func TestDeadWithoutAWorker(t *testing.T) {
 		m := sms("c")
 		m.Channel = PEC // nobody serves it
 		f.enqueue(m)
-		databasetest.Shift(t, f.DB, 71*time.Hour)
+		databasetest.Shift(t, f.db, 71*time.Hour)
 		if err := f.Sweep(t.Context()); err != nil || len(f.failed) != 0 {
 			t.Fatalf("Sweep = %v with %d failures, want none before 72 hours", err, len(f.failed))
 		}
-		databasetest.Shift(t, f.DB, 2*time.Hour)
+		databasetest.Shift(t, f.db, 2*time.Hour)
 		if err := f.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		f.buried("c")
-		databasetest.Shift(t, f.DB, DefaultPolicy().Keep+time.Hour)
+		databasetest.Shift(t, f.db, DefaultPolicy().Keep+time.Hour)
 		if err := f.Sweep(t.Context()); err != nil || f.count("deliveries") != 0 {
 			t.Errorf("Sweep = %v, %d rows left, want none after their time", err, f.count("deliveries"))
 		}
@@ -198,7 +198,7 @@ func TestDeadWithoutAWorker(t *testing.T) {
 func TestCrashBetweenHandOverAndRecord(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		dir := t.TempDir()
-		f.Senders[SMS] = NewFolder(dir)
+		f.senders[SMS] = NewFolder(dir)
 		f.enqueue(sms("c"))
 		f.hook = errors.New("crash")
 		if _, err := f.work(t.Context(), SMS); err == nil {
@@ -210,7 +210,7 @@ func TestCrashBetweenHandOverAndRecord(t *testing.T) {
 		before := files(t, dir)
 		f.hook = nil
 		f.works(0) // the lease is still held
-		databasetest.Shift(t, f.DB, f.Policy.Lease+time.Second)
+		databasetest.Shift(t, f.db, f.policy.Lease+time.Second)
 		f.works(1)
 		after := files(t, dir)
 		if len(before) != 1 || len(after) != 1 || before[0] != after[0] {
@@ -245,7 +245,7 @@ func TestHeldUntilReleased(t *testing.T) {
 		kept.Held, dropped.Held = true, true
 		f.enqueue(kept, dropped)
 		f.works(0)
-		err := f.DB.InTx(t.Context(), func(ctx context.Context) error {
+		err := f.db.InTx(t.Context(), func(ctx context.Context) error {
 			return errors.Join(f.Release(ctx, "kept"), f.Cancel(ctx, "dropped"))
 		})
 		if err != nil {
@@ -264,7 +264,7 @@ func TestHeldUntilReleased(t *testing.T) {
 func TestCancelledWhileOnItsWay(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		f.sender.answer = func(int) error {
-			return f.DB.InTx(context.Background(), func(ctx context.Context) error { return f.Cancel(ctx, "c") })
+			return f.db.InTx(context.Background(), func(ctx context.Context) error { return f.Cancel(ctx, "c") })
 		}
 		f.enqueue(sms("c"))
 		f.works(1)
@@ -348,7 +348,7 @@ func TestALeavingNodeGivesItsMessagesBack(t *testing.T) {
 func TestOldest(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		f.enqueue(sms("c"))
-		databasetest.Shift(t, f.DB, time.Hour)
+		databasetest.Shift(t, f.db, time.Hour)
 		f.enqueue(sms("c"))
 		ages, err := f.Oldest(t.Context())
 		if err != nil || ages[SMS] < time.Hour || ages[SMS] > time.Hour+time.Minute || len(ages) != 1 {
@@ -359,7 +359,7 @@ func TestOldest(t *testing.T) {
 
 func TestPause(t *testing.T) {
 	t.Parallel()
-	o := &Outbox{Deps: Deps{Policy: DefaultPolicy()}}
+	o := &Outbox{policy: DefaultPolicy()}
 	for attempts, want := range map[int]time.Duration{0: 5 * time.Second, 1: 5 * time.Second, 2: 10 * time.Second, 5: 80 * time.Second, 11: time.Hour, 500: time.Hour} {
 		for range 20 {
 			if got := o.pause(attempts); got < want/2 || got > want*3/2 {

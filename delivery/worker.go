@@ -58,12 +58,12 @@ func (o *Outbox) Flush(ctx context.Context) error {
 
 // served lists the channels that this node has a sender and a key for.
 func (o *Outbox) served() ([]Channel, error) {
-	if o.Open == nil || o.Words == nil || o.Audit == nil || o.Accepted == nil || o.Failed == nil {
+	if o.opener == nil || o.words == nil || o.audit == nil || o.onAccepted == nil || o.onFailed == nil {
 		return nil, errors.New("delivery: a worker needs Open, Words, Audit, Accepted and Failed")
 	}
 	var list []Channel
 	for _, c := range Channels() {
-		if _, opens := o.Open(string(c)); opens && o.Has(c) {
+		if _, opens := o.opener(string(c)); opens && o.Has(c) {
 			list = append(list, c)
 		}
 	}
@@ -73,7 +73,7 @@ func (o *Outbox) served() ([]Channel, error) {
 // dispatch looks for work, at every nudge and every poll, and signals the
 // channels that have some. A channel that is busy gets its signal afterwards.
 func (o *Outbox) dispatch(ctx context.Context, signals map[Channel]chan struct{}) {
-	tick := time.NewTicker(o.Policy.Poll)
+	tick := time.NewTicker(o.policy.Poll)
 	defer tick.Stop()
 	for {
 		channels, err := o.store.due(ctx)
@@ -138,7 +138,7 @@ func (o *Outbox) handOver(ctx context.Context, d delivery) error {
 	case errors.Is(err, ErrRejected):
 		return o.conclude(record, d, dead, "rejected")
 	}
-	o.Logger.WarnContext(ctx, "delivery failed, will be retried", "delivery", d.ID, "channel", d.Channel, "attempts", d.Attempts, "error", err)
+	o.log.WarnContext(ctx, "delivery failed, will be retried", "delivery", d.ID, "channel", d.Channel, "attempts", d.Attempts, "error", err)
 	again, err := o.store.retry(record, d.ID, "failed", o.pause(d.Attempts))
 	if err != nil {
 		return fmt.Errorf("put off delivery %s: %w", d.ID, err)
@@ -146,7 +146,7 @@ func (o *Outbox) handOver(ctx context.Context, d delivery) error {
 	if !again {
 		return o.conclude(record, d, dead, "gave up")
 	}
-	o.Observe(Channel(d.Channel), "retry")
+	o.observe(Channel(d.Channel), "retry")
 	return nil
 }
 
@@ -155,19 +155,19 @@ func (o *Outbox) send(ctx context.Context, d delivery) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.Policy.SendTimeout)
+	ctx, cancel := context.WithTimeout(ctx, o.policy.SendTimeout)
 	defer cancel()
-	return o.Senders[l.Channel].Send(ctx, l)
+	return o.senders[l.Channel].Send(ctx, l)
 }
 
 // conclude ends a delivery with everything that follows from it, or not at all.
 func (o *Outbox) conclude(ctx context.Context, d delivery, state, problem string) error {
-	hook, outcome, kind := o.Accepted, audit.Succeeded, audit.MessageSent
+	hook, outcome, kind := o.onAccepted, audit.Succeeded, audit.MessageSent
 	if state == dead {
-		hook, outcome, kind = o.Failed, audit.Failed, audit.MessageFailed
+		hook, outcome, kind = o.onFailed, audit.Failed, audit.MessageFailed
 	}
 	done := false
-	err := o.DB.InTx(ctx, func(ctx context.Context) error {
+	err := o.db.InTx(ctx, func(ctx context.Context) error {
 		var err error
 		if done, err = o.store.end(ctx, d.ID, state, problem); err != nil || !done {
 			return err
@@ -175,7 +175,7 @@ func (o *Outbox) conclude(ctx context.Context, d delivery, state, problem string
 		if err := hook(ctx, d.receipt()); err != nil {
 			return err
 		}
-		return o.Audit.Record(ctx, audit.Event{
+		return o.audit.Record(ctx, audit.Event{
 			Type: kind, Outcome: outcome, Actor: audit.Actor{Kind: audit.System}, Subject: d.receipt().Citizen, Reason: problem,
 			Details: map[string]string{"channel": d.Channel, "message": d.Message, "delivery": d.ID},
 		})
@@ -184,7 +184,7 @@ func (o *Outbox) conclude(ctx context.Context, d delivery, state, problem string
 		return fmt.Errorf("record delivery %s as %s: %w", d.ID, state, err)
 	}
 	if done {
-		o.Observe(Channel(d.Channel), state)
+		o.observe(Channel(d.Channel), state)
 	}
 	return nil
 }
@@ -227,16 +227,16 @@ func (o *Outbox) Sweep(ctx context.Context) error {
 
 func (o *Outbox) report(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil {
-		o.Logger.ErrorContext(ctx, "outbox: "+what, "error", err)
+		o.log.ErrorContext(ctx, "outbox: "+what, "error", err)
 	}
 }
 
 // pause grows with every failure, and is blurred so that a transport that
 // comes back is not met by everybody at once.
 func (o *Outbox) pause(attempts int) time.Duration {
-	d := o.Policy.Backoff << min(max(attempts-1, 0), 20)
-	if d <= 0 || d > o.Policy.BackoffMax {
-		d = o.Policy.BackoffMax
+	d := o.policy.Backoff << min(max(attempts-1, 0), 20)
+	if d <= 0 || d > o.policy.BackoffMax {
+		d = o.policy.BackoffMax
 	}
 	blur, err := rand.Int(rand.Reader, big.NewInt(int64(d)+1))
 	if err != nil {
