@@ -23,6 +23,8 @@ const (
 
 	MessageSent   Type = "message.sent"
 	MessageFailed Type = "message.failed"
+	// MessageReported: what the transport told afterwards, such as a PEC receipt
+	MessageReported Type = "message.reported"
 
 	SessionStarted Type = "session.started"
 	SessionEnded   Type = "session.ended"
