@@ -134,7 +134,8 @@ func (h *Handler) mustChange(c echo.Context, v Visit, verified credentials.Verif
 	return c.Redirect(http.StatusSeeOther, v.path("/pin"))
 }
 
-// enter begins the session. Session and interaction agree or neither changes.
+// enter begins the session. Session and interaction agree or neither changes,
+// and neither does for a PIN that was suspended or revoked since it was verified.
 func (h *Handler) enter(c echo.Context, v Visit, verified credentials.Verified) error {
 	var cookie Cookie
 	in := SignIn{
@@ -146,6 +147,9 @@ func (h *Handler) enter(c echo.Context, v Visit, verified credentials.Verified) 
 	// because somebody pressed twice: the second press drops the first request
 	ctx := context.WithoutCancel(c.Request().Context())
 	err := h.DB.InTx(ctx, func(ctx context.Context) error {
+		if err := h.Credentials.Hold(ctx, verified); err != nil {
+			return err
+		}
 		s, fresh, err := h.Sessions.Start(ctx, by, in)
 		if err != nil {
 			return err
@@ -153,7 +157,10 @@ func (h *Handler) enter(c echo.Context, v Visit, verified credentials.Verified) 
 		cookie = fresh
 		return h.Interactions.MarkSignedIn(ctx, v.Interaction, s)
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, credentials.ErrRefused):
+		return h.refused(c, v, readForm(c), err)
+	case err != nil:
 		return err
 	}
 	setSession(c, cookie)

@@ -55,6 +55,10 @@ type House struct {
 	Interactions *login.Interactions
 	Sessions     *login.Sessions
 
+	// Tried, where a test sets it, runs at the end of every try at a PIN, before
+	// the page goes on with what came of it.
+	Tried func()
+
 	outbox *delivery.Outbox
 	halves chan string
 	issued chan struct{}
@@ -128,6 +132,11 @@ func (h *House) credentials(ring *secrets.Ring) {
 		DB: h.DB, Citizens: h.Citizens, Throttle: guard, Outbox: h.outbox, Audit: h.Audit, Hasher: hasher,
 		Pepper: ring.PRF(secrets.PINPepper), Wrap: ring.AEAD(secrets.PINWrap), Candidates: ring.AEAD(secrets.CandidateSeal),
 		Policy: credentials.DefaultPolicy(), Eligibility: citizens.Open,
+		Observe: func(string, bool) {
+			if h.Tried != nil {
+				h.Tried()
+			}
+		},
 		Ended: func(ctx context.Context, id citizens.ID, why credentials.Reason) error {
 			return h.Sessions.EndCitizen(ctx, id, string(why))
 		},
