@@ -100,7 +100,7 @@ func queryWithout(u *url.URL, name string) string {
 func policy(p templates.Page, service *templates.Service) string {
 	rules := []string{
 		"default-src 'none'", "style-src 'self'", "script-src 'self'", "font-src 'self'",
-		"img-src 'self'" + logoOrigin(service), "base-uri 'none'", "frame-ancestors 'none'",
+		"img-src 'self'" + logoOrigin(service), "media-src 'self'", "base-uri 'none'", "frame-ancestors 'none'",
 	}
 	switch p.(type) {
 	case templates.Login, templates.PINChange, templates.Consent, templates.SignOut,
