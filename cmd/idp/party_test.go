@@ -53,12 +53,14 @@ type statusError struct {
 
 func (e *statusError) Error() string { return fmt.Sprintf("%s: %d: %.300s", e.at, e.code, e.body) }
 
-// retryable reports whether a service or a browser would try again: no answer,
-// or one that says so.
+// retryable reports whether a service or a person would try again: no answer,
+// one that says so, or the page that leads back to the service. A browser asks
+// for a page again by itself when a node dies answering, and the request has
+// then been answered already.
 func retryable(err error) bool {
 	var status *statusError
 	if errors.As(err, &status) {
-		return status.code == http.StatusServiceUnavailable
+		return status.code == http.StatusServiceUnavailable || strings.Contains(status.body, `data-page="interaction-lost"`)
 	}
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
