@@ -73,6 +73,33 @@ func TestKeys(t *testing.T) {
 	})
 }
 
+// A key that every cache has seen signs, and the one before it retires.
+func TestRotatedKeySigns(t *testing.T) {
+	t.Parallel()
+	s := newTerminal(t, databasetest.SQLite(t))
+	n := s.with("IDP_POLICY_FILE", s.file("quick.json", `{"keys.cache": "1s", "hash.memory_kib": 64}`)).serve("--workers=none")
+	kid := n.list("keys", "rotate", "--alg", "ES256")[0]["kid"]
+	states := func() map[any]any {
+		found := map[any]any{}
+		for _, k := range n.list("keys", "list") {
+			if k["alg"] == "ES256" {
+				found[k["kid"]] = k["state"]
+			}
+		}
+		return found
+	}
+	eventually(t, 15*time.Second, "the new key signs", func() bool { return states()[kid] == "active" })
+	active := 0
+	for _, state := range states() {
+		if state == "active" {
+			active++
+		}
+	}
+	if active != 1 {
+		t.Errorf("%d keys sign: %v", active, states())
+	}
+}
+
 // Contract §1: audit verify, export, anchor.
 func TestAudit(t *testing.T) {
 	terminals(t, func(s *terminal) {

@@ -126,6 +126,31 @@ func TestMigrate(t *testing.T) {
 	s.refuses(nil, "migrate", "up", "--database-url", "mysql://localhost/idp")
 }
 
+// The database holds names and addresses: nobody else on the machine reads it.
+func TestDatabaseFileIsPrivate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := newTerminal(t, "sqlite:"+filepath.Join(dir, "new.db"))
+	s.done("migrate", "up")
+	n := s.serve("--workers=audit")
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, f := range files {
+		info, err := f.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %o, want 600", f.Name(), info.Mode().Perm())
+		}
+	}
+	if code := n.stop(); code != exitDone {
+		t.Errorf("serve ended with %d", code)
+	}
+}
+
 // Two first starts at once: one migrates, the other waits, both end well.
 func TestMigrateAtOnce(t *testing.T) {
 	t.Parallel()

@@ -116,6 +116,20 @@ func TestPolicyShow(t *testing.T) {
 	}
 }
 
+// Contract §1: policy measure says what a hash costs; it changes nothing.
+func TestPolicyMeasure(t *testing.T) {
+	t.Parallel()
+	list := bare(t).list("policy", "measure")
+	if len(list) == 0 || list[0]["memory_kib"] != 47104.0 {
+		t.Fatalf("policy measure = %v, want the floor first", list)
+	}
+	for _, line := range list {
+		if line["milliseconds"].(float64) <= 0 {
+			t.Errorf("%v takes no time", line)
+		}
+	}
+}
+
 // What policy show prints is a policy file's way to write it.
 func TestPolicyShownIsPolicyRead(t *testing.T) {
 	t.Parallel()
