@@ -1,13 +1,14 @@
 // Package throttle says how many PINs anyone may try: ten wrong ones in a row,
-// then one every five minutes, per person (pin-rules R30, R31).
+// then one every five minutes, per person (pin-rules R30, R31). And it makes
+// and checks the captcha that stands before the procedures (R54).
 //
 // A try is counted before anybody looks whether it is right, in a commit of its
 // own, and taken back when it was: so however many tries arrive at once, on
 // however many nodes, no more are looked at than the rule allows, and a crash
 // in between costs a try instead of giving one away.
 //
-// It owns the table pin_throttle, and knows the database and nothing else of
-// ours. What a key stands for is the caller's business.
+// It owns the tables pin_throttle and captchas, and knows the database and
+// nothing else of ours. What a key stands for is the caller's business.
 package throttle
 
 import (
