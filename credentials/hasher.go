@@ -34,14 +34,6 @@ func (c Cost) Weaker(o Cost) bool {
 	return uint64(c.Memory)*uint64(c.Passes) < uint64(o.Memory)*uint64(o.Passes)
 }
 
-// Measure hashes once and says how long that took here, for whoever chooses a
-// cost.
-func (c Cost) Measure() time.Duration {
-	start := time.Now()
-	argon2.IDKey(make([]byte, hashLength), make([]byte, saltLength), c.Passes, c.Memory, c.Threads, hashLength)
-	return time.Since(start)
-}
-
 // HasherDeps are what a Hasher is made of.
 type HasherDeps struct {
 	DB *database.DB

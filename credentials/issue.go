@@ -122,7 +122,7 @@ func (s *Service) secondHalf(who citizens.Citizen) (delivery.Message, error) {
 	if home.Country != "" {
 		lines = append(lines, home.Country)
 	}
-	m := message(who, delivery.PINHalf2, delivery.Post, strings.Join(lines, ", "))
+	m := message(who, delivery.PINHalf2, delivery.Post, strings.Join(lines, "\n"))
 	m.Held = true
 	return m, nil
 }

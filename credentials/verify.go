@@ -206,14 +206,14 @@ func (s *Service) events(t try) []audit.Event {
 // answer is the same for everybody who is not let in: a wait, where one runs
 // or has just begun (decision 10), else a plain refusal.
 func (s *Service) answer(t try) (Verified, error) {
-	switch {
-	case t.verdict == right:
+	switch t.verdict {
+	case right:
 		s.observe("right", false)
 		return Verified{
 			Citizen: t.who.ID, Credential: t.pin.ID, Kind: t.pin.Kind, MustChange: t.must != "", Reason: t.must,
 			PreviousAccess: t.pin.LastAccessAt.Ptr(),
 		}, nil
-	case t.verdict == waiting:
+	case waiting:
 		s.observe("waiting", false)
 	default:
 		s.observe("wrong", !t.guess.Until.IsZero())

@@ -145,7 +145,7 @@ type Sender interface {
 	Send(ctx context.Context, l Letter) error
 }
 
-// ErrRejected, wrapped by a Sender, says that trying again cannot help: the
+// ErrRejected is what a Sender wraps when trying again cannot help: the
 // number does not exist, the address is refused for good.
 var ErrRejected = errors.New("rejected by the transport")
 
