@@ -30,7 +30,7 @@ func (h *Handler) showChange(c echo.Context) error {
 	}
 	change, err := h.Credentials.Change(c.Request().Context(), v.Change)
 	if err != nil {
-		return h.changeRefused(c, v, err)
+		return h.changeRefused(c, err)
 	}
 	return h.changePage(c, v, change, templates.PINChange{})
 }
@@ -111,7 +111,7 @@ func (h *Handler) regenerate(c echo.Context, v Visit) error {
 		err = h.Interactions.ExtendChange(ctx, v.Interaction, change.ExpiresAt)
 	}
 	if err != nil && !errors.Is(err, credentials.ErrNoMoreCandidates) {
-		return h.changeRefused(c, v, err)
+		return h.changeRefused(c, err)
 	}
 	return c.Redirect(http.StatusSeeOther, v.path("/pin"))
 }
@@ -128,7 +128,7 @@ func (h *Handler) confirm(c echo.Context, v Visit) error {
 	ctx := c.Request().Context()
 	change, err := h.Credentials.Change(ctx, v.Change)
 	if err != nil {
-		return h.changeRefused(c, v, err)
+		return h.changeRefused(c, err)
 	}
 	if stale(c, v, change) {
 		return v.Render(c, templates.PINChange{
@@ -171,11 +171,11 @@ func (h *Handler) notConfirmed(c echo.Context, v Visit, err error) error {
 		p.Problem = templates.FormInvalidField
 		p.Fields = []templates.FieldProblem{{Field: "old_pin", Problem: templates.FieldShape}}
 	default:
-		return h.changeRefused(c, v, err)
+		return h.changeRefused(c, err)
 	}
 	change, err := h.Credentials.Change(c.Request().Context(), v.Change)
 	if err != nil {
-		return h.changeRefused(c, v, err)
+		return h.changeRefused(c, err)
 	}
 	return h.changePage(c, v, change, p)
 }
@@ -183,7 +183,7 @@ func (h *Handler) notConfirmed(c echo.Context, v Visit, err error) error {
 // changeRefused ends a ticket whose candidate is no more: one starts again
 // from the form. A second press of Confirm comes here too, after the first has
 // signed in: that one goes on.
-func (h *Handler) changeRefused(c echo.Context, v Visit, err error) error {
+func (h *Handler) changeRefused(c echo.Context, err error) error {
 	if !errors.Is(err, credentials.ErrChangeExpired) {
 		return busy(err)
 	}

@@ -128,7 +128,7 @@ func (h *Handler) mustChange(c echo.Context, v Visit, verified credentials.Verif
 		err = h.openChange(c, v, id)
 	}
 	if err != nil {
-		return h.changeRefused(c, v, err)
+		return h.changeRefused(c, err)
 	}
 	h.Observe("must-change")
 	return c.Redirect(http.StatusSeeOther, v.path("/pin"))

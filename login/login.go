@@ -21,7 +21,7 @@ type SessionID string
 // newSecret is 256 random bits, for an address or a cookie.
 func newSecret() string {
 	b := make([]byte, 32)
-	rand.Read(b) //nolint:errcheck // crypto/rand.Read never fails
+	rand.Read(b) // never fails
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 

@@ -148,7 +148,7 @@ func (h *House) serve(ring *secrets.Ring) {
 	issuer := h.Issuer()
 	pages := must(web.New(web.Options{
 		Templates: must(templates.New(templates.Options{}))(h.t), Issuer: issuer, Forms: ring.PRF(secrets.Forms),
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Unavailable: database.IsUnavailable,
+		Logger: slog.New(slog.DiscardHandler), Unavailable: database.IsUnavailable,
 	}))(h.t)
 	h.Echo = pages.Echo
 	must(login.New(login.Deps{

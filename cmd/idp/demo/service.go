@@ -119,7 +119,6 @@ func (s *Service) visitOf(w http.ResponseWriter, r *http.Request) *visit {
 	id := rand.Text()
 	v := &visit{}
 	s.sessions[id] = v
-	//nolint:gosec // G124: the sample runs without TLS, on this machine alone
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	return v
 }

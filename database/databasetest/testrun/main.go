@@ -29,7 +29,7 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "start PostgreSQL for tests:", err)
 		return 1
 	}
-	c := exec.Command("go", append([]string{"test", "-json"}, args...)...) //nolint:noctx // it runs to its end
+	c := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	c.Env = append(os.Environ(), "IDP_TEST_POSTGRES="+dir, "IDP_TEST_REQUIRE=1")
 	c.Stderr = os.Stderr
 	out, err := c.StdoutPipe()
