@@ -6,7 +6,6 @@ package logintest
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http/httptest"
 	"strings"
