@@ -127,7 +127,7 @@ func stepURL(s step, id string) string {
 // keep makes an interaction of a request and sends the browser to it.
 func (p *Provider) keep(c echo.Context, r *authRequest, browser string) error {
 	i, err := p.interactions.Start(c.Request().Context(), browser, login.Request{
-		Client: r.client.ID, Params: r.form.Encode(), Wants: r.wants(),
+		Client: r.client.ID, Params: r.kept(), Wants: r.wants(),
 		Lang: r.form.Get("ui_locales"), LoginHint: r.form.Get("login_hint"),
 	})
 	if err != nil {

@@ -25,8 +25,12 @@ const (
 	modeFragment = "fragment"
 )
 
-// maxNonce is far beyond what anybody needs to be unguessable.
-const maxNonce = 1024
+// maxNonce is far beyond what anybody needs to be unguessable, and maxRequest as
+// much as fits into an address.
+const (
+	maxNonce   = 1024
+	maxRequest = 16 << 10
+)
 
 // authRequest is an authorization request. Its first fields are known to be
 // good as soon as it exists: they are where its answer goes.
@@ -66,8 +70,9 @@ func (p *Provider) trust(ctx context.Context, f form) (*authRequest, error) {
 		return nil, untrusted(nil)
 	}
 	r := &authRequest{form: f, client: client, redirect: redirect, mode: responseMode(f)}
-	// Of two states neither is known to be the service's: it gets none back.
-	if !f.isRepeated("state") {
+	// Of two states neither is known to be the service's: it gets none back. One
+	// that fits into no address could not be answered with.
+	if !f.isRepeated("state") && len(f.Get("state")) <= maxRequest {
 		r.state = f.Get("state")
 	}
 	return r, nil
@@ -94,7 +99,7 @@ func (p *Provider) check(ctx context.Context, r *authRequest) error {
 		return err
 	}
 	for _, step := range []func() error{
-		r.checkUnsupported, r.checkResponse,
+		r.checkSize, r.checkUnsupported, r.checkResponse,
 		func() error { return p.checkScopes(r) },
 		r.checkProof, r.checkNonce, r.checkResources, r.checkPrompt, r.checkMaxAge, r.checkClaims,
 		func() error { return p.checkHint(ctx, r) },
@@ -103,6 +108,21 @@ func (p *Provider) check(ctx context.Context, r *authRequest) error {
 		if err := step(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// kept is what of the request counts, for an interaction to keep. Anybody may
+// send us whatever else: it must not fill the disk.
+func (r *authRequest) kept() string {
+	return r.form.Encode("client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
+		"code_challenge", "code_challenge_method", "resource", "prompt", "max_age", "claims", "id_token_hint",
+		"acr_values", "login_hint", "ui_locales")
+}
+
+func (r *authRequest) checkSize() error {
+	if len(r.kept()) > maxRequest {
+		return badRequest(codeInvalidRequest, "the request is too long")
 	}
 	return nil
 }

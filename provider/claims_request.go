@@ -152,10 +152,11 @@ func names(members map[string]claimRequest, known func(string) bool) []string {
 	return list
 }
 
-// essentialACR are the levels of which one must be reached, nil if any will do.
+// essentialACR are the levels of which one must be reached, nil if any will do:
+// those asked for in the ID token, else those in userinfo.
 func (r claimsRequest) essentialACR() []string {
 	for _, members := range []map[string]claimRequest{r.idToken, r.userinfo} {
-		if c := members["acr"]; c.essential {
+		if c := members["acr"]; c.essential && len(c.values) > 0 {
 			return c.values
 		}
 	}

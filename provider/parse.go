@@ -31,8 +31,16 @@ func (f form) Get(name string) string { return f.values.Get(name) }
 // All are the values of a parameter that may be repeated.
 func (f form) All(name string) []string { return f.values[name] }
 
-// Encode is the form as it can be kept and read again.
-func (f form) Encode() string { return f.values.Encode() }
+// Encode is the parameters of those names, as they can be kept and read again.
+func (f form) Encode(names ...string) string {
+	kept := url.Values{}
+	for _, name := range names {
+		if all := f.values[name]; len(all) > 0 {
+			kept[name] = all
+		}
+	}
+	return kept.Encode()
+}
 
 // isRepeated reports whether a parameter came more than once.
 func (f form) isRepeated(name string) bool {

@@ -110,14 +110,23 @@ func (k *KeyRing) verifier(ctx context.Context, kid string) (*key, error) {
 	return k.snap.Load().byKid[kid], nil
 }
 
-// readHeader reads the header strictly, before anything else is parsed.
+// readHeader reads the header strictly, before anything else is parsed. What it
+// lets through is spelled as we spell it: one token, one text.
 func readHeader(token string) (h Header, err error) {
 	if len(token) > maxToken || strings.Count(token, ".") != 2 {
 		return h, ErrBadToken
 	}
-	head, _, _ := strings.Cut(token, ".")
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(head)
-	if err != nil || len(raw) > 512 || !shallow(raw) {
+	var raw []byte
+	for i, part := range strings.Split(token, ".") {
+		decoded, err := base64.RawURLEncoding.Strict().DecodeString(part)
+		if err != nil || strings.ContainsAny(part, "\r\n") { // which the decoder skips
+			return h, ErrBadToken
+		}
+		if i == 0 {
+			raw = decoded
+		}
+	}
+	if len(raw) > 512 || !shallow(raw) {
 		return h, ErrBadToken
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
