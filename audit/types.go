@@ -21,6 +21,31 @@ const (
 	PINExpired      Type = "pin.expired"
 	PINDismissed    Type = "pin.dismissed"
 
+	// What is asked for without a PIN at hand; Details["procedure"] says what.
+	ProcedureReceived  Type = "procedure.received"
+	ProcedureMailed    Type = "procedure.mailed" // the code is on its way
+	ProcedureCodeWrong Type = "procedure.code-wrong"
+	ProcedureConfirmed Type = "procedure.confirmed"
+	ProcedurePartsSent Type = "procedure.parts-sent" // both parts of a new PIN have left
+	ProcedureEnded     Type = "procedure.ended"      // Reason says how
+	NoticeReported     Type = "notice.reported"      // "that was not me"
+
+	// A request for a first PIN, and the calls that the contact centre owes.
+	RequestSubmitted Type = "enrolment.submitted"
+	RequestCodeWrong Type = "enrolment.code-wrong"
+	RequestProved    Type = "enrolment.contact-proved"
+	RequestApproved  Type = "enrolment.approved"
+	RequestVouched   Type = "enrolment.vouched" // an operator has identified the person
+	RequestCall      Type = "enrolment.call-needed"
+	RequestMoved     Type = "enrolment.moved" // Details["state"] says where to
+	RequestReissued  Type = "enrolment.reissued"
+	RequestEnded     Type = "enrolment.ended"
+	CallQueued       Type = "call.queued"
+	CallAssigned     Type = "call.assigned"
+	CallAttempted    Type = "call.attempted"
+	CallReleased     Type = "call.released"
+	CallClosed       Type = "call.closed"
+
 	MessageSent   Type = "message.sent"
 	MessageFailed Type = "message.failed"
 	// MessageReported: what the transport told afterwards, such as a PEC receipt
@@ -83,4 +108,5 @@ var details = map[string]bool{
 	"key": true, "alg": true, "imported": true, "updated": true, "fields": true, "version": true, "old": true,
 	"new": true, "revealed": true, "jti": true, "remember": true, "error": true, "migrations": true, "seq": true,
 	"rules": true, "delivery": true, "waits": true, "generation": true, "interaction": true, "auth_method": true, "resource": true, "problem": true,
+	"procedure": true, "request": true, "call": true,
 }
