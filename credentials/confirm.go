@@ -130,6 +130,9 @@ func (s *Service) exchange(ctx context.Context, p *place, t try, r changeRow, pi
 }
 
 func (s *Service) swap(ctx context.Context, t try, r changeRow, c credential) error {
+	if err := s.overtakeRecovery(ctx, t.by, t.who); err != nil {
+		return err
+	}
 	open, err := s.store.endChange(ctx, r.ID)
 	if err == nil && open {
 		open, err = s.store.supersede(ctx, t.pin)
@@ -145,6 +148,14 @@ func (s *Service) swap(ctx context.Context, t try, r changeRow, c credential) er
 	}
 	if err := s.throttle.Forgive(ctx, []byte(c.CitizenID)); err != nil {
 		return err
+	}
+	if err := s.completeRecovered(ctx, t.by, t.pin); err != nil {
+		return err
+	}
+	if t.pin.Form == initial {
+		if err := s.firstAccess(ctx, c.CitizenID, t.pin.ID); err != nil {
+			return err
+		}
 	}
 	// confirming acknowledges the rules of use that stand on the page
 	return s.audit.Record(ctx, changeEvent(audit.PINChanged, t.by, r,

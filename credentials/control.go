@@ -13,6 +13,9 @@ import (
 // itself, its age and its wait stay as they are.
 func (s *Service) Suspend(ctx context.Context, by audit.Actor, fc citizens.FiscalCode, reason string) error {
 	return s.control(ctx, fc, reason, "suspend a PIN", func(ctx context.Context, who citizens.ID) error {
+		if _, err := s.dropProcedures(ctx, by, who, stepCancelled, recovery); err != nil {
+			return err
+		}
 		n, err := s.store.suspend(ctx, who, reason)
 		if err == nil && n == 0 {
 			err = s.refusal(ctx, who, ErrSuspended)
@@ -45,25 +48,33 @@ func (s *Service) Resume(ctx context.Context, by audit.Actor, fc citizens.Fiscal
 // it; a new one may be asked for at once (R52).
 func (s *Service) Revoke(ctx context.Context, by audit.Actor, fc citizens.FiscalCode, reason string) error {
 	return s.control(ctx, fc, reason, "revoke a PIN", func(ctx context.Context, who citizens.ID) error {
-		list, err := s.store.revoke(ctx, who, reason)
-		if err == nil && len(list) == 0 {
-			err = ErrNoPIN
-		}
-		if err != nil {
+		if _, err := s.dropProcedures(ctx, by, who, stepCancelled, recovery, revocation); err != nil {
 			return err
 		}
-		events := make([]audit.Event, 0, len(list))
-		for _, c := range list {
-			if err := s.outbox.Cancel(ctx, string(c.ID)); err != nil {
-				return err
-			}
-			events = append(events, event(audit.PINRevoked, by, c, reason))
-		}
-		if err := s.end(ctx, who, ReasonRevoked); err != nil {
-			return err
-		}
-		return s.audit.Record(ctx, events...)
+		return s.revoke(ctx, by, who, reason)
 	})
+}
+
+// revoke ends every PIN of a person, in the caller's transaction.
+func (s *Service) revoke(ctx context.Context, by audit.Actor, who citizens.ID, reason string) error {
+	list, err := s.store.revoke(ctx, who, reason)
+	if err == nil && len(list) == 0 {
+		err = ErrNoPIN
+	}
+	if err != nil {
+		return err
+	}
+	events := make([]audit.Event, 0, len(list))
+	for _, c := range list {
+		if err := s.outbox.Cancel(ctx, string(c.ID)); err != nil {
+			return err
+		}
+		events = append(events, event(audit.PINRevoked, by, c, reason))
+	}
+	if err := s.end(ctx, who, ReasonRevoked); err != nil {
+		return err
+	}
+	return s.audit.Record(ctx, events...)
 }
 
 func (s *Service) control(ctx context.Context, fc citizens.FiscalCode, reason, what string, do func(context.Context, citizens.ID) error) error {

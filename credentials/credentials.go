@@ -4,8 +4,8 @@
 // and answers it so that a wrong PIN, an unknown person, a person who has to
 // wait and a suspended one cannot be told apart.
 //
-// It owns the tables credentials, pin_changes, pin_stranger_tries and
-// installation. It stands on citizens (who), throttle (how often), delivery
+// It owns the tables credentials, pin_changes, pin_stranger_tries,
+// pin_procedures, pin_notices and installation. It stands on citizens (who), throttle (how often), delivery
 // (how a half gets to its owner) and audit, and knows no page and no protocol;
 // what must follow above it, the end of sessions and grants, is the function
 // Deps.Ended.

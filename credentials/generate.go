@@ -44,15 +44,16 @@ func generate(a Alphabet, length int, c citizens.Citizen, today citizens.Date) (
 	}
 }
 
-// draw takes characters from the system's randomness without bias: a byte
+func draw(a Alphabet, length int) (string, error) { return drawFrom(a.characters(), length) }
+
+// drawFrom takes characters from the system's randomness without bias: a byte
 // beyond the last whole multiple of the alphabet is thrown away.
-func draw(a Alphabet, length int) (string, error) {
-	set := a.characters()
+func drawFrom(set string, length int) (string, error) {
 	limit := 256 - 256%len(set)
 	out, buf := make([]byte, 0, length), make([]byte, 2*length)
 	for len(out) < length {
 		if _, err := rand.Read(buf); err != nil {
-			return "", fmt.Errorf("draw a PIN: %w", err)
+			return "", fmt.Errorf("draw characters: %w", err)
 		}
 		for _, b := range buf {
 			if int(b) < limit && len(out) < length {

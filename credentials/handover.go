@@ -43,8 +43,13 @@ func (s *Service) begin(ctx context.Context, c credential) error {
 			return err
 		}
 	}
-	if _, err := s.store.issue(ctx, c.ID, s.policy.validity(who.Residence)); err != nil {
+	if _, err := s.store.issue(ctx, c.ID, s.policy.validity(c.Origin, who.Residence)); err != nil {
 		return err
+	}
+	if c.Origin == recovered {
+		if err := s.handOverRecovered(ctx, c); err != nil {
+			return err
+		}
 	}
 	return s.audit.Record(ctx, event(audit.PINDelivered, system, ended{ID: c.ID, CitizenID: c.CitizenID}, ""))
 }
@@ -70,6 +75,9 @@ func (s *Service) giveUp(ctx context.Context, id ID, why string) error {
 		e := event(audit.PINDiscarded, system, c, why)
 		e.Outcome = audit.Failed
 		if err := s.audit.Record(ctx, e); err != nil {
+			return err
+		}
+		if err := s.loseRecovered(ctx, c.ID); err != nil {
 			return err
 		}
 	}

@@ -18,6 +18,8 @@ type Policy struct {
 	// its first use, from the hand-over of both halves.
 	ValidityItaly  time.Duration
 	ValidityAbroad time.Duration
+	// ValidityRecovery is the same for a first PIN that a recovery has made.
+	ValidityRecovery time.Duration
 	// Patience is how long a PIN may be on its way before it is given up.
 	Patience time.Duration
 	// CandidateLife is how long a new PIN is shown, Regenerations how often
@@ -27,6 +29,8 @@ type Policy struct {
 	Slips         int
 	// Keep is how long the row of a dead PIN stays, without its hash.
 	Keep time.Duration
+	// Procedures are the figures of recovery and revocation.
+	Procedures ProcedurePolicy
 }
 
 // DefaultPolicy is pin-rules §0.2.
@@ -34,14 +38,15 @@ func DefaultPolicy() Policy {
 	const day = 24 * time.Hour
 	return Policy{
 		Alphabet: Digits, ChangeMonths: 6, ChangeMonthsIntermediary: 3,
-		ValidityItaly: 60 * day, ValidityAbroad: 120 * day, Patience: 7 * day,
+		ValidityItaly: 60 * day, ValidityAbroad: 120 * day, ValidityRecovery: 7 * day, Patience: 7 * day,
 		CandidateLife: 10 * time.Minute, Regenerations: 3, Slips: 5, Keep: 731 * day,
+		Procedures: DefaultProcedurePolicy(),
 	}
 }
 
 func (p Policy) valid() bool {
 	return p.Alphabet.valid() && p.ChangeMonths > 0 && p.ChangeMonthsIntermediary > 0 && p.ValidityItaly > 0 && p.ValidityAbroad > 0 &&
-		p.Patience > 0 && p.CandidateLife > 0 && p.Regenerations >= 0 && p.Slips > 0 && p.Keep > 0
+		p.ValidityRecovery > 0 && p.Procedures.valid() && p.Patience > 0 && p.CandidateLife > 0 && p.Regenerations >= 0 && p.Slips > 0 && p.Keep > 0
 }
 
 // due is when a PIN changed at that time must be changed again: so many
@@ -60,7 +65,10 @@ func (p Policy) due(changed time.Time, category citizens.Category, italy *time.L
 
 // validity is how long a first PIN waits for its owner, who may live where the
 // post takes longer.
-func (p Policy) validity(home citizens.Address) time.Duration {
+func (p Policy) validity(from origin, home citizens.Address) time.Duration {
+	if from == recovered {
+		return p.ValidityRecovery // it comes by telephone and mail
+	}
 	if home.Country == "IT" || home.Country == "" {
 		return p.ValidityItaly
 	}

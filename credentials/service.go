@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/prf"
@@ -33,6 +34,9 @@ type Deps struct {
 	// Ended runs in the transaction that ends or suspends somebody's PIN: what
 	// was built on it, sessions and grants, must end too.
 	Ended func(ctx context.Context, id citizens.ID, why Reason) error
+	// Site is the address of the pages, for the links in messages; the zero
+	// value is the one of a machine that serves itself.
+	Site string
 	// Observe counts tries ("right", "wrong", "waiting") and new waits.
 	Observe func(result string, locked bool)
 	Logger  *slog.Logger
@@ -50,11 +54,16 @@ type Service struct {
 	policy      Policy
 	eligibility citizens.Eligibility
 	ended       func(ctx context.Context, id citizens.ID, why Reason) error
+	firstAccess func(ctx context.Context, id citizens.ID, first ID) error
 	observe     func(result string, locked bool)
 	log         *slog.Logger
 	store       store
 	vault       vault
 	italy       *time.Location
+	site        string
+	// wake is nudged after a commit on this node, so that a request does not
+	// wait for the next poll.
+	wake chan struct{}
 }
 
 // New makes a Service.
@@ -69,8 +78,14 @@ func New(d Deps) (*Service, error) {
 	if d.Eligibility == "" {
 		d.Eligibility = citizens.Current
 	}
+	if d.FirstAccess == nil {
+		d.FirstAccess = func(context.Context, citizens.ID, ID) error { return nil }
+	}
 	if d.Observe == nil {
 		d.Observe = func(string, bool) {}
+	}
+	if d.Site == "" {
+		d.Site = "http://localhost:8080"
 	}
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
@@ -81,9 +96,10 @@ func New(d Deps) (*Service, error) {
 	}
 	return &Service{
 		db: d.DB, citizens: d.Citizens, throttle: d.Throttle, outbox: d.Outbox, audit: d.Audit, candidates: d.Candidates,
-		hasher: d.Hasher, policy: d.Policy, eligibility: d.Eligibility, ended: d.Ended, observe: d.Observe, log: d.Logger,
+		hasher: d.Hasher, policy: d.Policy, eligibility: d.Eligibility, ended: d.Ended, firstAccess: d.FirstAccess, observe: d.Observe, log: d.Logger,
 		italy: italy, store: store{db: d.DB, keep: d.Policy.Keep},
 		vault: vault{pepper: d.Pepper, wrap: d.Wrap, hasher: d.Hasher},
+		site:  strings.TrimSuffix(d.Site, "/"), wake: make(chan struct{}, 1),
 	}, nil
 }
 

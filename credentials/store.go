@@ -64,9 +64,9 @@ func (s store) shown(ctx context.Context, id citizens.ID) (credential, bool, err
 ORDER BY CASE WHEN state IN ('issued', 'active', 'inactive', 'dismissed') THEN 0 ELSE 1 END, created_at DESC, id DESC LIMIT 1`, id)
 }
 
-func (s store) one(ctx context.Context, where string, arg any) (credential, bool, error) {
+func (s store) one(ctx context.Context, where string, args ...any) (credential, bool, error) {
 	var c credential
-	r := s.db.Read(ctx).Raw(`SELECT `+columns+`, ? AS now FROM credentials WHERE `+where, s.db.NowExpr(), arg).Scan(&c)
+	r := s.db.Read(ctx).Raw(`SELECT `+columns+`, ? AS now FROM credentials WHERE `+where, append([]any{s.db.NowExpr()}, args...)...).Scan(&c)
 	return c, r.RowsAffected == 1, r.Error
 }
 
@@ -202,9 +202,10 @@ func (s store) half(ctx context.Context, id ID, column string) (credential, bool
 	return s.byID(ctx, id)
 }
 
-// issue starts the life of a PIN whose halves have both left.
+// issue starts the life of a PIN whose halves have both left. A recovered one
+// is as old as the one it replaces: some profiles ask.
 func (s store) issue(ctx context.Context, id ID, validity time.Duration) (bool, error) {
-	r := s.db.Write(ctx).Exec(`UPDATE credentials SET state = 'issued', issued_at = ?, due_at = ? WHERE id = ? AND state = 'pending_delivery'`,
+	r := s.db.Write(ctx).Exec(`UPDATE credentials SET state = 'issued', issued_at = COALESCE(issued_at, ?), due_at = ? WHERE id = ? AND state = 'pending_delivery'`,
 		s.db.NowExpr(), s.db.NowPlus(validity), id)
 	return r.RowsAffected == 1, r.Error
 }

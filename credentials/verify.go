@@ -171,6 +171,9 @@ func (s *Service) record(ctx context.Context, t *try) error {
 		return s.store.stranger(ctx, t.guess.At, waits)
 	}
 	if t.verdict == right {
+		if err := s.overtakeRecovery(ctx, t.by, t.who); err != nil {
+			return err
+		}
 		ok, err := s.store.access(ctx, t.pin, t.renewed, t.must == "")
 		if err != nil {
 			return err

@@ -1,0 +1,78 @@
+package credentials
+
+import (
+	"context"
+	"slices"
+
+	"ente.example/idp/citizens"
+	"ente.example/idp/delivery"
+)
+
+// reportPath is the page behind "that was not me".
+const reportPath = "/pin/report"
+
+// reportCodeLength is that of the code in an SMS, which has no link: messages
+// with links are what impostors send.
+const reportCodeLength = 8
+
+// notify tells somebody, by every contact on file, what happens to his PIN, and
+// gives him a way to say that it was not he, without signing in: a link in a
+// mail, a code in an SMS. It joins the transaction of what it tells about.
+//
+// A person gets a few of one kind in a day and no more: nobody's telephone is a
+// toy.
+func (s *Service) notify(ctx context.Context, who citizens.Citizen, key delivery.MessageKey, words delivery.Words) error {
+	ways := s.ways(who)
+	if len(ways) == 0 {
+		return nil
+	}
+	n, err := s.store.noticesToday(ctx, who.ID, key)
+	if err != nil || n >= s.policy.Procedures.Notices {
+		return err
+	}
+	var link, code Code
+	if link.value, err = drawFrom(urlAlphabet, linkLength); err != nil {
+		return err
+	}
+	if code.value, err = drawFrom(digits, reportCodeLength); err != nil {
+		return err
+	}
+	id, err := newID()
+	if err != nil {
+		return err
+	}
+	row := notice{ID: string(id), CitizenID: who.ID, Message: key, LinkKey: s.linkKeys(link)[0], CodeKey: s.reportKeys(string(id), code)[0]}
+	if err := s.store.addNotice(ctx, row, s.policy.Procedures.ReportLife); err != nil {
+		return err
+	}
+	for _, kind := range citizens.ContactKinds() {
+		w, ok := ways[kind]
+		if !ok {
+			continue
+		}
+		say := delivery.Words{"Link": s.page(reportPath, link)}
+		if w.channel == delivery.SMS {
+			say = delivery.Words{"Report": code.Reveal()}
+		}
+		for name, value := range words {
+			say[name] = value
+		}
+		if err := s.send(ctx, who, key, w, row.ID, say); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) reportKeys(notice string, code Code) [][]byte {
+	return s.keyed("report/v1|" + notice + "|" + code.value)
+}
+
+// reported tells which of the notices a code is from.
+func (s *Service) reported(list []notice, code Code) (notice, bool) {
+	i := slices.IndexFunc(list, func(n notice) bool { return equalAny(n.CodeKey, s.reportKeys(n.ID, code)) })
+	if i < 0 {
+		return notice{}, false
+	}
+	return list[i], true
+}

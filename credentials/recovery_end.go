@@ -1,0 +1,68 @@
+package credentials
+
+import (
+	"context"
+
+	"ente.example/idp/audit"
+	"ente.example/idp/citizens"
+)
+
+// What becomes of a recovery is decided elsewhere: where its parts are handed
+// over, where one of them is lost, where somebody signs in.
+
+// handOverRecovered follows when both parts of a recovered PIN have left: it
+// begins, and wrong tries at the one before are forgotten (R32).
+func (s *Service) handOverRecovered(ctx context.Context, c credential) error {
+	p, found, err := s.store.handedOver(ctx, c.ID, s.policy.ValidityRecovery)
+	if err != nil || !found {
+		return err
+	}
+	if err := s.throttle.Forgive(ctx, []byte(c.CitizenID)); err != nil {
+		return err
+	}
+	return s.audit.Record(ctx, p.event(audit.ProcedurePartsSent, system, ""))
+}
+
+// loseRecovered follows when a part can never arrive. The PIN in use stays, and
+// its owner is told by what still reaches him.
+func (s *Service) loseRecovered(ctx context.Context, id ID) error {
+	p, found, err := s.store.byCredential(ctx, id)
+	if err != nil || !found || p.State != stepSending {
+		return err
+	}
+	if ok, err := s.finishProcedure(ctx, system, p, stepUndelivered); err != nil || !ok {
+		return err
+	}
+	who, err := s.citizens.ByID(ctx, p.CitizenID)
+	if err != nil {
+		return err
+	}
+	return s.notify(ctx, who, NoticeRecoveryFailed, nil)
+}
+
+// completeRecovered follows when a recovered PIN has been changed for a
+// working one (R40).
+func (s *Service) completeRecovered(ctx context.Context, by audit.Actor, old credential) error {
+	if old.Origin != recovered {
+		return nil
+	}
+	p, found, err := s.store.byCredential(ctx, old.ID)
+	if err != nil || !found || p.State != stepSent {
+		return err
+	}
+	_, err = s.finishProcedure(ctx, by, p, stepCompleted)
+	return err
+}
+
+// overtakeRecovery ends a recovery because the PIN that it was to replace has
+// just been used: its owner has found it again, or never asked (R46).
+func (s *Service) overtakeRecovery(ctx context.Context, by audit.Actor, who citizens.Citizen) error {
+	open, err := s.store.openProcedures(ctx, who.ID, []procedureKind{recovery})
+	if err != nil || len(open) == 0 || open[0].State == stepSent {
+		return err // sent: it is the new PIN that was used
+	}
+	if _, err := s.dropProcedures(ctx, by, who.ID, stepCancelled, recovery); err != nil {
+		return err
+	}
+	return s.notify(ctx, who, NoticeRecoveryCancelled, nil)
+}
