@@ -69,6 +69,8 @@ func settle(p Page) (Page, error) {
 		return p.settled(), nil
 	case PINChange:
 		return p.settled(), nil
+	case PINLost:
+		return p.settled(), nil
 	case Consent:
 		if p.OfflineFor == 0 {
 			p.OfflineFor = 30 * 24 * time.Hour
@@ -81,12 +83,18 @@ func settle(p Page) (Page, error) {
 	}
 }
 
+// The figures of R30 and R31, for pages that are not told others.
+const (
+	defaultThreshold = 10
+	defaultWait      = 5 * time.Minute
+)
+
 func (l Login) settled() Login {
 	if l.Threshold == 0 {
-		l.Threshold = 10
+		l.Threshold = defaultThreshold
 	}
 	if l.Wait == 0 {
-		l.Wait = 5 * time.Minute
+		l.Wait = defaultWait
 	}
 	if l.Problem == "" && len(l.Fields) > 0 {
 		l.Problem = LoginInvalidField

@@ -26,7 +26,6 @@ func (s *Set) functions(w *words) template.FuncMap {
 		"seconds":  func(now, until time.Time) int { return max(0, int(until.Sub(now).Seconds())) },
 		"in":       func(t Text) string { return t.In(w.language) },
 		"link":     link,
-		"anchor":   anchor,
 		"dial":     dial,
 		"target":   func(action string) template.URL { return template.URL(action) }, //nolint:gosec // FormPost.check has looked
 		"label":    w.label,
@@ -45,11 +44,6 @@ func link(address, text string) template.HTML {
 // dial is an element that rings a number.
 func dial(p *Phone) template.HTML {
 	return template.HTML(`<a href="tel:` + template.HTMLEscapeString(p.Number) + `">` + template.HTMLEscapeString(p.Shown) + `</a>`) //nolint:gosec // escaped here
-}
-
-// anchor is an element that leads to a place on the same page.
-func anchor(id, text string) template.HTML {
-	return template.HTML(`<a href="#` + template.HTMLEscapeString(id) + `">` + template.HTMLEscapeString(text) + `</a>`) //nolint:gosec // escaped here
 }
 
 // safeAddress lets web, mail and telephone addresses through, nothing that runs.

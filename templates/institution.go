@@ -30,6 +30,7 @@ type Institution struct {
 	ReportURL    string        `json:"report_url"`   // where to report that somebody asked for a PIN
 	CorrectURL   string        `json:"correct_url"`  // where to have wrong data corrected
 	Alternatives []Alternative `json:"alternatives"` // other ways to sign in
+	Channels     []Channel     `json:"channels"`     // other ways to reach us: in writing, by PEC, at an office
 	Colours      Colours       `json:"colours"`
 
 	logo Asset
@@ -64,6 +65,13 @@ type Opening struct {
 // Link is a named address.
 type Link struct {
 	Name Text   `json:"name"`
+	URL  string `json:"url"`
+}
+
+// Channel is another way to reach the institution than the telephone (R61).
+type Channel struct {
+	Name Text   `json:"name"`
+	Note Text   `json:"note"` // may be empty
 	URL  string `json:"url"`
 }
 
@@ -120,6 +128,11 @@ func (i Institution) validate() error {
 	for _, l := range i.Legal {
 		if l.Name.In(fallback) == "" || !webAddress(l.URL) {
 			return fmt.Errorf("legal: %q at %q", l.Name.In(fallback), l.URL)
+		}
+	}
+	for _, c := range i.Channels {
+		if c.Name.In(fallback) == "" || !webAddress(c.URL) {
+			return fmt.Errorf("channels: %q at %q", c.Name.In(fallback), c.URL)
 		}
 	}
 	for _, a := range i.Alternatives {

@@ -19,6 +19,7 @@ const whole = `{
 	"legal": [{"name": {"it": "Privacy"}, "url": "https://prova.example/privacy"}],
 	"report_url": "https://prova.example/segnala", "correct_url": "mailto:dati@prova.example",
 	"alternatives": [{"kind": "spid", "url": "https://prova.example/spid"}, {"kind": "cie", "url": ""}],
+	"channels": [{"name": {"it": "Scrivici"}, "note": {"it": "Risposta in 5 giorni."}, "url": "mailto:scrivi@prova.example"}],
 	"colours": {"brand": "#8a0030", "brand_tint": "#fff5f8"}
 }`
 
@@ -57,6 +58,13 @@ func TestInstitutionOnThePage(t *testing.T) {
 	}
 	if strings.Contains(page.String(), "Entra con CIE") {
 		t.Error("an alternative without an address is shown")
+	}
+	page.Reset()
+	if err := s.Render(&page, Frame{Now: time.Now()}, PINHome{LostURL: "/pin/lost"}); err != nil {
+		t.Fatal(err)
+	}
+	if want := `<a href="mailto:scrivi@prova.example">Scrivici</a><p>Risposta in 5 giorni.</p>`; !strings.Contains(page.String(), want) {
+		t.Errorf("R61: the page does not show %s", want)
 	}
 	sheet, ok := s.Asset(strings.TrimPrefix(s.assets.url("brand.css"), "/assets/"))
 	if want := ":root{--idp-brand:#8a0030;--idp-brand-tint:#fff5f8;}"; !ok || string(sheet.Body) != want {

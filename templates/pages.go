@@ -183,6 +183,7 @@ func kindsOfPages() []Page {
 	return []Page{
 		Home{}, Login{}, AccountChoice{}, PINChange{}, Consent{},
 		SignOut{}, SignedOut{}, InteractionLost{}, Error{}, FormPost{},
+		PINHome{}, PINLost{},
 	}
 }
 

@@ -58,6 +58,7 @@ func States() []State {
 	all = append(all, changes(signIn)...)
 	all = append(all, consents(signIn)...)
 	all = append(all, failures(outside)...)
+	all = append(all, pinPages(outside, signIn)...)
 	for i := range all {
 		if all[i].Status == 0 {
 			all[i].Status = http.StatusOK
