@@ -26,7 +26,7 @@ func (h *Handler) showChange(c echo.Context) error {
 		return err
 	}
 	if !v.Holds(web.CookieValue(c, ticketCookie)) {
-		return v.Resume(c)
+		return h.notHolding(c, v)
 	}
 	change, err := h.Credentials.Change(c.Request().Context(), v.Change)
 	if err != nil {
@@ -56,7 +56,7 @@ func (h *Handler) change(c echo.Context) error {
 		return err
 	}
 	if !v.Holds(web.CookieValue(c, ticketCookie)) {
-		return v.Resume(c)
+		return h.notHolding(c, v)
 	}
 	switch web.PostValue(c, "action") {
 	case "cancel":
@@ -66,6 +66,16 @@ func (h *Handler) change(c echo.Context) error {
 	default:
 		return h.confirm(c, v)
 	}
+}
+
+// notHolding answers a browser without the ticket of the change that is open
+// here: mostly a second tab, where another sign-in took its place. It is told
+// so (R26), and never sees the new PIN. With no change open the next step is.
+func (h *Handler) notHolding(c echo.Context, v Visit) error {
+	if v.Change == "" {
+		return v.Resume(c)
+	}
+	return h.changeRefused(c, credentials.ErrChangeExpired)
 }
 
 func (h *Handler) cancelChange(c echo.Context, v Visit) error {

@@ -222,11 +222,25 @@ func TestTheChangeCannotBeEnteredFromOutside(t *testing.T) {
 		stranger := v.house.Browser()
 		wantLostPage(t, stranger.Get(v.path("/pin")), v.service.ClientURI)
 		stranger.SetCookie("idp", v.Cookie("idp"))
-		wantRedirect(t, stranger.Get(v.path("/pin")), v.i.ResumeURL())
-		wantRedirect(t, stranger.Submit(page, "action", "regenerate"), v.i.ResumeURL())
+		wantPage(t, stranger.Get(v.path("/pin")), "login", "pin-change.expired")
+		wantPage(t, stranger.Submit(page, "action", "regenerate"), "login", "pin-change.expired")
 		wantPage(t, v.Get(v.path("/pin")), "pin-change", "")
 		other := v.again(login.Request{})
 		wantRedirect(t, other.Get(other.path("/pin")), other.i.ResumeURL())
+	})
+}
+
+// Another sign-in in the same browser takes the change over: the earlier tab is
+// told so, whatever is pressed there, and sees no new PIN.
+func TestR26TheLaterOfTwoTabsHoldsTheChange(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		v, first, page := changing(t, db)
+		other := v.again(login.Request{})
+		wantRedirect(t, other.Submit(other.Get(other.path("")), "fiscal_code", logintest.Mario, "pin", first), other.path("/pin"))
+		wantPage(t, v.Submit(page, "new_pin", shown(t, page), "old_pin", first, "action", "confirm"), "login", "pin-change.expired")
+		wantPage(t, v.Get(v.path("/pin")), "login", "pin-change.expired")
+		wantPage(t, other.Get(other.path("/pin")), "pin-change", "")
 	})
 }
 
