@@ -46,5 +46,11 @@ for (const form of document.forms) {
   addEventListener('pageshow', () => (sent = false));
 }
 
+// The Back button may bring a page back as it was left, kept by the browser in spite of no-store. Its
+// step may be over by now: the server says what it shows, and a new PIN is not shown twice.
+addEventListener('pageshow', (event) => {
+  if (event.persisted) location.replace(location.pathname + location.search);
+});
+
 const extras = { focus, reveal, countdown };
 for (const element of document.querySelectorAll('[data-enhance]')) extras[element.dataset.enhance](element);
