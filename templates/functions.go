@@ -5,6 +5,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
 )
 
 // functions are what templates may call, in one language.
@@ -268,8 +271,24 @@ func (w *words) value(a Attribute) (template.HTML, error) {
 		}
 	}
 	lines := a.lines()
+	if last := len(lines) - 1; a.Claim == "address" && last >= 0 {
+		lines[last] = w.country(lines[last])
+	}
 	for i, l := range lines {
 		lines[i] = template.HTMLEscapeString(l)
 	}
 	return template.HTML(strings.Join(lines, "<br>")), nil //nolint:gosec // escaped above
+}
+
+// country puts the code that an address ends with into words: people know
+// Germania, services DE.
+func (w *words) country(code string) string {
+	region, err := language.ParseRegion(code)
+	if err != nil || len(code) != 2 {
+		return code
+	}
+	if name := display.Regions(language.Make(w.language)).Name(region); name != "" {
+		return name
+	}
+	return code
 }
