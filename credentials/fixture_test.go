@@ -120,7 +120,7 @@ func (f *fixture) newOutbox(d Deps) *delivery.Outbox {
 	o, err := delivery.New(delivery.Deps{
 		DB: d.DB, Seal: f.ring.Seal, Open: f.ring.Open, Audit: d.Audit, Senders: f.senders, Policy: delivery.DefaultPolicy(),
 		Words: func(_, key, channel string, data map[string]string) (string, string, error) {
-			return key, "parte\n" + data["Half"] + "\n", nil
+			return key, "parte\n" + data["Half"] + data["Code"] + "\n" + data["Tracking"] + "\n", nil
 		},
 		Accepted: func(ctx context.Context, r delivery.Receipt) error {
 			if err := f.Accepted(ctx, r); err != nil || f.requests == nil {

@@ -34,6 +34,9 @@ type Deps struct {
 	// Ended runs in the transaction that ends or suspends somebody's PIN: what
 	// was built on it, sessions and grants, must end too.
 	Ended func(ctx context.Context, id citizens.ID, why Reason) error
+	// FirstAccess runs in the transaction in which somebody's first PIN gives way
+	// to the one that he uses: a request for a PIN ends with it. Nil for nothing.
+	FirstAccess func(ctx context.Context, id citizens.ID, first ID) error
 	// Site is the address of the pages, for the links in messages; the zero
 	// value is the one of a machine that serves itself.
 	Site string

@@ -138,7 +138,7 @@ func (s enrolmentStore) skipLocked() clause.Expr {
 // polling does not take SQLite's one writer.
 func (s enrolmentStore) waiting(ctx context.Context) (bool, error) {
 	var n int
-	err := s.db.Read(ctx).Raw(`SELECT count(*) FROM (SELECT 1 AS one FROM enrolments WHERE state = 'checking' AND next_at <= ? LIMIT 1) AS some`,
+	err := s.db.Read(ctx).Raw(`SELECT count(*) FROM (SELECT 1 AS one FROM enrolments WHERE state = 'checking' AND next_at <= ? LIMIT 1) AS due`,
 		s.db.NowExpr()).Row().Scan(&n)
 	return n > 0, err
 }
