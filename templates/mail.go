@@ -6,6 +6,9 @@ import "fmt"
 // letter. Data are the placeholders of the message's text; one that is missing
 // is an error, so that nobody gets half a message. A half or a code stands alone
 // on its line. An SMS has its own, shorter text, without addresses to press.
+//
+// Variant among the data picks other words for the same message: the parts of a
+// PIN come by other ways when it was recovered.
 func (s *Set) Mail(lang, key, channel string, data map[string]string) (subject, body string, err error) {
 	w, ok := s.words[lang]
 	if !ok {
@@ -15,9 +18,14 @@ func (s *Set) Mail(lang, key, channel string, data map[string]string) (subject, 
 	for name, value := range data {
 		pairs = append(pairs, name, value)
 	}
-	base := "mail." + key + ".written"
+	base := "mail." + key
+	if variant := data["Variant"]; variant != "" {
+		base += "." + variant
+	}
 	if channel == "sms" {
-		base = "mail." + key + ".sms"
+		base += ".sms"
+	} else {
+		base += ".written"
 	}
 	if subject, err = w.say(base+".subject", pairs...); err != nil {
 		return "", "", fmt.Errorf("words of %s by %s: %w", key, channel, err)

@@ -9,11 +9,16 @@ import (
 
 // sent is every message that is sent so far, by its channels.
 func sent() map[string][]string {
-	notices := []string{"sms", "email", "pec"}
+	notices, written := []string{"sms", "email", "pec"}, []string{"email", "pec"}
 	return map[string][]string{
 		"pin-half-1": {"sms", "email", "pec"}, "pin-half-2": {"post"},
 		"notice-pin-activated": notices, "notice-pin-changed": notices, "notice-locked": notices,
 		"notice-pin-suspended": notices, "notice-pin-resumed": notices, "notice-pin-revoked": notices,
+		"pin-half-1.recovery": notices, "pin-half-2.recovery": written, "recovery-code": written, "revocation-code": written,
+		"notice-recovery-started": notices, "notice-recovery-confirmed": notices, "notice-recovery-cancelled": notices,
+		"notice-recovery-failed": notices, "notice-recovery-first-pin": notices, "notice-recovery-no-pin": notices,
+		"notice-recovery-excluded": notices, "notice-recovery-suspended": notices,
+		"notice-revocation-started": notices, "notice-revocation-no-pin": notices, "notice-revocation-guessing": notices,
 	}
 }
 
@@ -27,7 +32,9 @@ func TestMail(t *testing.T) {
 	for _, l := range shipped() {
 		for key, channels := range sent() {
 			for _, channel := range channels {
-				subject, body, err := s.Mail(l.Tag, key, channel, map[string]string{"Name": "Mario <Rossi>", "Half": "48271936"})
+				subject, body, err := s.Mail(l.Tag, key, channel, map[string]string{
+					"Name": "Mario <Rossi>", "Half": "48271936", "Code": "48271936", "Report": "48271936", "Link": "http://localhost:8080/pin?t=x",
+				})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -35,6 +42,9 @@ func TestMail(t *testing.T) {
 					t.Errorf("%s %s %s: subject %q", l.Tag, key, channel, subject)
 				}
 				checkBody(t, l.Tag+" "+key+" "+channel, channel, body)
+				if strings.Contains(body, "4827") && !slices.Contains(strings.Split(body, "\n"), "48271936") {
+					t.Errorf("%s %s %s: the code does not stand alone: %s", l.Tag, key, channel, body)
+				}
 				if strings.HasPrefix(key, "pin-half") {
 					checkHalf(t, l.Tag+" "+key+" "+channel, key, body)
 				}
@@ -79,7 +89,7 @@ func checkHalf(t *testing.T, name, key, body string) {
 		t.Errorf("%s: no line of its own for the half: %s", name, body)
 	}
 	own, other := "prima parte", "seconda parte"
-	if key == "pin-half-2" {
+	if strings.HasPrefix(key, "pin-half-2") {
 		own, other = other, own
 	}
 	at, otherAt := strings.Index(body, own), strings.Index(body, other)

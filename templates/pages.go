@@ -184,6 +184,7 @@ func kindsOfPages() []Page {
 		Home{}, Login{}, AccountChoice{}, PINChange{}, Consent{},
 		SignOut{}, SignedOut{}, InteractionLost{}, Error{}, FormPost{},
 		PINHome{}, PINLost{},
+		Recover{}, RecoverConfirm{}, Revoke{}, RevokeConfirm{}, Report{}, Neutral{}, Done{}, LinkDead{},
 	}
 }
 

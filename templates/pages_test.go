@@ -120,6 +120,7 @@ func TestNoLinkToWhatIsNotBuilt(t *testing.T) {
 		"/pin", "/pin/lost",
 		// named only where PINHome and PINLost are told that they are there
 		"/pin/request", "/pin/recover", "/pin/revoke", "/pin/track", "/account/pin", "/authorize/",
+		"/pin/recover/confirm", "/pin/revoke/confirm", "/pin/report", "/captcha/",
 	}
 	for _, st := range templatestest.States() {
 		text := render(t, s, "it", st)
@@ -145,7 +146,9 @@ func TestRefusalsAreAlerts(t *testing.T) {
 		"login-change-expired": "pin-change.expired", "pin-change-mismatch": "pin-change.new-mismatch",
 		"pin-change-old-wrong": "pin-change.old-wrong", "pin-change-missing": "form.invalid-field",
 		"pin-change-waiting": "login.waiting", "pin-change-expired": "pin-change.expired",
-		"pin-lost-missing": "form.invalid-field", "interaction-lost": "interaction.lost", "error-request.untrusted": "request.untrusted",
+		"pin-recover-few": "form.invalid-field", "pin-recover-captcha": "captcha.wrong", "pin-recover-confirm-wrong": "code.wrong",
+		"pin-revoke-captcha": "captcha.wrong", "pin-revoke-confirm-wrong": "code.wrong", "pin-report-wrong": "code.wrong",
+		"link-dead": "link.dead", "pin-lost-missing": "form.invalid-field", "interaction-lost": "interaction.lost", "error-request.untrusted": "request.untrusted",
 	}
 	for _, st := range templatestest.States() {
 		alerts := regexp.MustCompile(`role="alert" data-problem="([^"]+)"`).FindAllStringSubmatch(render(t, s, "it", st), -1)

@@ -115,6 +115,7 @@ func TestEveryKeyIsUsed(t *testing.T) {
 		`^(when|duration|desk)\.`, `^date$`, `^day\.first$`, // functions.go
 		`^error\.(request|server)\.`,      // error.html, by problem
 		`^field\.`,                        // summary, field-error
+		`^(neutral|done)\.`,               // neutral.html, done.html, by procedure
 		`^alternative\.`,                  // login.html
 		`^pin-lost\.(used|contacts|card)`, // pin-lost.html, by question
 	}

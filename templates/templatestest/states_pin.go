@@ -11,7 +11,7 @@ func pinPages(outside, signIn templates.Frame) []State {
 	const back, resume = "?sign_in=k3v9q2m7", "/authorize/k3v9q2m7"
 	home := templates.PINHome{LostURL: "/pin/lost"}
 	whole := templates.PINHome{
-		Request: true, Recover: true, Revoke: true, Change: true, Track: true,
+		Request: true, Recover: true, Revoke: true, Change: true, Track: true, Report: true,
 		LostURL: "/pin/lost" + back, SignInURL: resume,
 	}
 	return append([]State{
