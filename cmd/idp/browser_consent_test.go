@@ -17,7 +17,7 @@ func testConsent(t *testing.T, b chromium) {
 	pin := h.activePIN(regular)
 	p := newPerson(t, b).open(h.service+"/login").signIn(regular, pin).on("consent")
 	p.shows("Estratto conto", "Riconoscerti e mostrarti i contributi versati a tuo nome.",
-		"Anna Maria", "Bianchi", regular, "15 giugno 1972", "Rue de la Loi 44", "+32470123456", "anna.bianchi@posta.example",
+		"Anna Maria", "Bianchi", regular, "15 giugno 1972", "Rue de la Loi 44", "Belgio", "+32470123456", "anna.bianchi@posta.example",
 		"Accesso anche quando non ci sei").look("consent")
 	p.press(deny).on("service-home").shows("access_denied")
 	p.open(h.service + "/login").on("consent").press(allow).on("service-signed-in").shows("Anna Maria Bianchi")

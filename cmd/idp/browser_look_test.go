@@ -3,13 +3,8 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"image"
-	"image/color/palette"
-	"image/draw"
-	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
@@ -147,30 +142,13 @@ func (p *person) screenshot() []byte {
 // Without the variable it only makes sure that there would be one.
 func testPicture(t *testing.T, b chromium) {
 	h := browserHouse(t, nil)
-	p := newPerson(t, b).open(h.service + "/login").on("login")
-	small := p.shrink(p.screenshot())
-	if len(small) > 150_000 {
-		t.Errorf("the picture has %d bytes, too many for a README", len(small))
+	picture := newPerson(t, b).open(h.service + "/login").on("login").screenshot()
+	if len(picture) > 150_000 {
+		t.Errorf("the picture has %d bytes, too many for a README", len(picture))
 	}
 	if file := os.Getenv("IDP_TEST_PICTURE"); file != "" {
-		if err := os.WriteFile(file, small, 0o600); err != nil {
+		if err := os.WriteFile(file, picture, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-}
-
-// shrink redraws a picture with few colours, as its page has few.
-func (p *person) shrink(raw []byte) []byte {
-	p.t.Helper()
-	full, err := png.Decode(bytes.NewReader(raw))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	few := image.NewPaletted(full.Bounds(), palette.Plan9)
-	draw.Draw(few, few.Bounds(), full, full.Bounds().Min, draw.Src)
-	var small bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&small, few); err != nil {
-		p.t.Fatal(err)
-	}
-	return small.Bytes()
 }
