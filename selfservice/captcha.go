@@ -1,16 +1,62 @@
 package selfservice
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
 	"github.com/labstack/echo/v4"
 
 	"ente.example/idp/templates"
+	"ente.example/idp/throttle"
 	"ente.example/idp/web"
 )
 
 // another is the value of action that asks for another captcha, without a script.
 const another = "another"
 
-func (h *Handler) mountCaptcha(e *echo.Echo) {}
+func (h *Handler) mountCaptcha(e *echo.Echo) { e.GET("/captcha/:file", h.showCaptcha) }
+
+// showCaptcha sends the picture or the sound of a captcha, by the ending of its
+// name. The sound speaks the page's language, which the page puts into lang.
+func (h *Handler) showCaptcha(c echo.Context) error {
+	file := c.Param("file")
+	if id, ok := strings.CutSuffix(file, ".png"); ok {
+		return serve(c, file, "image/png", func(ctx context.Context) ([]byte, error) {
+			return h.Captchas.Picture(ctx, id, web.Browser(c))
+		})
+	}
+	id, ok := strings.CutSuffix(file, ".wav")
+	if !ok {
+		return web.Refuse(http.StatusNotFound, templates.RequestNotFound)
+	}
+	language := c.QueryParam("lang")
+	if language == "" {
+		language = web.Language(c)
+	}
+	return serve(c, file, "audio/wav", func(ctx context.Context) ([]byte, error) {
+		return h.Captchas.Sound(ctx, id, web.Browser(c), language)
+	})
+}
+
+// serve answers with a file that this browser may keep as long as the captcha
+// lives: players fetch a sound in pieces, and Back must not draw it again.
+func serve(c echo.Context, name, kind string, get func(context.Context) ([]byte, error)) error {
+	body, err := get(c.Request().Context())
+	if errors.Is(err, throttle.ErrNoCaptcha) {
+		return web.Refuse(http.StatusNotFound, templates.RequestNotFound)
+	}
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Content-Type", kind)
+	c.Response().Header().Set("Cache-Control", "private, max-age=600")
+	http.ServeContent(c.Response(), c.Request(), name, time.Time{}, bytes.NewReader(body))
+	return nil
+}
 
 // wantsAnother tells whether the button for another captcha was pressed.
 func wantsAnother(c echo.Context) bool { return web.PostValue(c, "action") == another }
@@ -36,8 +82,11 @@ func (h *Handler) otherChallenge(c echo.Context, form string) (templates.Captcha
 func (h *Handler) sameChallenge(c echo.Context, form string) (templates.Captcha, error) {
 	id := web.PostValue(c, "captcha_id")
 	live, err := h.Captchas.Live(c.Request().Context(), id, form, web.Browser(c))
-	if err != nil || !live {
+	if err != nil {
 		return templates.Captcha{}, err
+	}
+	if !live {
+		return h.challenge(c, form)
 	}
 	return templates.Captcha{ID: id, Answer: web.PostValue(c, "captcha")}, nil
 }

@@ -24,6 +24,8 @@ type Deps struct {
 	Clients      *clients.Registry   // and the service it is for
 	// Captchas may be nil: no page then has or asks for a captcha.
 	Captchas *throttle.Captchas
+	// Lock is what is said about waiting; zero says the rule's figures.
+	Lock throttle.Policy
 }
 
 // Handler answers for the pages of this package.

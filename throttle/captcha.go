@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"strings"
 	"time"
 
@@ -121,7 +120,7 @@ func (c *Captchas) Picture(ctx context.Context, id, browser string) ([]byte, err
 	if !ok {
 		return nil, ErrNoCaptcha
 	}
-	answer, err := c.answer(c.key.ComputePrimaryPRF, id)
+	answer, err := answerOf(c.key.ComputePrimaryPRF, id)
 	if err != nil {
 		return nil, err
 	}
@@ -141,11 +140,11 @@ func (c *Captchas) Sound(ctx context.Context, id, browser, language string) ([]b
 	if !ok {
 		return nil, ErrNoCaptcha
 	}
-	answer, err := c.answer(c.key.ComputePrimaryPRF, id)
+	answer, err := answerOf(c.key.ComputePrimaryPRF, id)
 	if err != nil {
 		return nil, err
 	}
-	noise, err := stream(c.key.ComputePrimaryPRF, "captcha/noise/v1", id)
+	noise, err := newStream(c.key.ComputePrimaryPRF, "captcha/noise/v1", id)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +174,7 @@ func (c *Captchas) Sweep(ctx context.Context) (int, error) {
 func (c *Captchas) right(id, answer string) (bool, error) {
 	typed := normalCaptcha(answer)
 	for _, key := range c.key.PRFs {
-		want, err := c.answer(key.ComputePRF, id)
+		want, err := answerOf(key.ComputePRF, id)
 		if err != nil {
 			return false, err
 		}
@@ -186,30 +185,27 @@ func (c *Captchas) right(id, answer string) (bool, error) {
 	return false, nil
 }
 
+// SolveCaptcha gives the answer to whoever holds the key: the tests of pages
+// that have a captcha.
+func SolveCaptcha(key *prf.Set, id string) (string, error) {
+	return answerOf(key.ComputePrimaryPRF, id)
+}
+
 // compute is a keyed function, of one key or of the newest.
 type compute func(input []byte, length uint32) ([]byte, error)
 
-// answer are the characters of a challenge. They follow from its random id and
+// answerOf are the characters of a challenge. They follow from its random id and
 // our key, so that they are written down nowhere.
-func (c *Captchas) answer(key compute, id string) (string, error) {
-	chars, err := stream(key, "captcha/answer/v1", id)
+func answerOf(key compute, id string) (string, error) {
+	chars, err := newStream(key, "captcha/answer/v1", id)
 	if err != nil {
 		return "", err
 	}
 	answer := make([]byte, captchaLength)
 	for i := range answer {
-		answer[i] = captchaAlphabet[chars.IntN(len(captchaAlphabet))]
+		answer[i] = captchaAlphabet[chars.below(len(captchaAlphabet))]
 	}
 	return string(answer), nil
-}
-
-// stream is a source of random numbers that only our key can begin.
-func stream(key compute, label, id string) (*mathrand.Rand, error) {
-	sum, err := key([]byte(label+"\x00"+id), 32)
-	if err != nil {
-		return nil, fmt.Errorf("key a captcha: %w", err)
-	}
-	return mathrand.New(mathrand.NewChaCha8([32]byte(sum))), nil //nolint:gosec // a cipher, begun with a secret
 }
 
 // normalCaptcha is what was typed as it is compared: no spaces or hyphens, and

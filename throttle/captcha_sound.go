@@ -5,7 +5,6 @@ import (
 	"embed"
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 )
 
 // voices are the recordings of voices/record.sh: 8 kHz, mono, µ-law, no header.
@@ -24,7 +23,7 @@ const (
 // speakCaptcha says the characters one after the other, each at its own speed
 // and distance, over a murmur of other characters backwards. People hear
 // through that; a program cannot look for the recordings as they are.
-func speakCaptcha(r *rand.Rand, answer, language string) ([]byte, error) {
+func speakCaptcha(r stream, answer, language string) ([]byte, error) {
 	if _, err := voices.ReadDir("voices/" + language); err != nil {
 		language = otherLanguage
 	}
@@ -34,26 +33,26 @@ func speakCaptcha(r *rand.Rand, answer, language string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, stretched(clip, 0.93+0.14*r.Float64(), 0.75+0.2*r.Float64())...)
-		out = append(out, make([]float64, pause+r.IntN(pause))...)
+		out = append(out, stretched(clip, r.between(0.93, 1.07), r.between(0.75, 0.95))...)
+		out = append(out, make([]float64, pause+r.below(pause))...)
 	}
 	if err := addMurmur(r, out, language); err != nil {
 		return nil, err
 	}
 	for i := range out {
-		out[i] += hiss * (2*r.Float64() - 1)
+		out[i] += r.between(-hiss, hiss)
 	}
 	return wave(out), nil
 }
 
 // addMurmur lays characters that mean nothing under the whole length.
-func addMurmur(r *rand.Rand, out []float64, language string) error {
+func addMurmur(r stream, out []float64, language string) error {
 	for at := 0; at < len(out); {
-		clip, err := recording(language, captchaAlphabet[r.IntN(len(captchaAlphabet))])
+		clip, err := recording(language, captchaAlphabet[r.below(len(captchaAlphabet))])
 		if err != nil {
 			return err
 		}
-		clip = stretched(clip, 0.85+0.3*r.Float64(), murmur)
+		clip = stretched(clip, r.between(0.85, 1.15), murmur)
 		for i := range clip {
 			if at+i < len(out) {
 				out[at+i] += clip[len(clip)-1-i]
@@ -105,11 +104,11 @@ func wave(samples []float64) []byte {
 	out.Grow(header + width*len(samples))
 	out.WriteString("RIFF")
 	write := func(v any) { _ = binary.Write(&out, binary.LittleEndian, v) } // a Buffer takes everything
-	write(uint32(header - 8 + width*len(samples)))                          //nolint:gosec // seconds, not hours
+	write(uint32(header - 8 + width*len(samples)))
 	out.WriteString("WAVEfmt ")
 	write([]uint32{16, 1 | 1<<16, soundRate, soundRate * width, width | 8*width<<16}) // PCM, one channel
 	out.WriteString("data")
-	write(uint32(width * len(samples))) //nolint:gosec // as above
+	write(uint32(width * len(samples)))
 	pcm := make([]int16, len(samples))
 	for i, s := range samples {
 		pcm[i] = int16(max(-1, min(1, s)) * (1<<15 - 1))
