@@ -22,16 +22,18 @@ type Institution struct {
 	Owner   Text   `json:"owner"` // the slim line on top: who the institution belongs to
 	Logo    string `json:"logo"`  // SVG or PNG, beside the institution file; empty: the sample's
 	// Address is where people type it in, for letters: accesso.ente.example.
-	Address      string        `json:"address"`
-	Phones       []Phone       `json:"phones"` // the last one can be called from abroad
-	Hours        []Opening     `json:"opening_hours"`
-	Closed       []string      `json:"closed"`       // days without service, YYYY-MM-DD
-	Legal        []Link        `json:"legal"`        // footer: privacy, accessibility, …
-	ReportURL    string        `json:"report_url"`   // where to report that somebody asked for a PIN
-	CorrectURL   string        `json:"correct_url"`  // where to have wrong data corrected
-	Alternatives []Alternative `json:"alternatives"` // other ways to sign in
-	Channels     []Channel     `json:"channels"`     // other ways to reach us: in writing, by PEC, at an office
-	Colours      Colours       `json:"colours"`
+	Address string `json:"address"`
+	// PostalAddress stands under the name on letters; lines as on an envelope.
+	PostalAddress string        `json:"postal_address"`
+	Phones        []Phone       `json:"phones"` // the last one can be called from abroad
+	Hours         []Opening     `json:"opening_hours"`
+	Closed        []string      `json:"closed"`       // days without service, YYYY-MM-DD
+	Legal         []Link        `json:"legal"`        // footer: privacy, accessibility, …
+	ReportURL     string        `json:"report_url"`   // where to report that somebody asked for a PIN
+	CorrectURL    string        `json:"correct_url"`  // where to have wrong data corrected
+	Alternatives  []Alternative `json:"alternatives"` // other ways to sign in
+	Channels      []Channel     `json:"channels"`     // other ways to reach us: in writing, by PEC, at an office
+	Colours       Colours       `json:"colours"`
 
 	logo Asset
 	mark string // the logo's hashed name
@@ -178,7 +180,7 @@ func Sample() Institution {
 		Name:    Text{"it": "Istituto Nazionale Esempio", "en": "Istituto Nazionale Esempio"},
 		Tagline: Text{"it": "Accesso ai servizi", "en": "Access to services"},
 		Owner:   Text{"it": "Amministrazione pubblica", "en": "Public administration"},
-		Address: "accesso.ente.example",
+		Address: "accesso.ente.example", PostalAddress: "Via dell’Esempio 1, 00100 Roma",
 		Phones: []Phone{
 			{Number: "800000000", Shown: "800 000 000", Note: Text{"it": "gratis da telefono fisso", "en": "free from an Italian landline"}},
 			{Number: "+390600000000", Shown: "+39 06 0000 0000", Note: Text{"it": "da cellulare e dall’estero, al costo del tuo piano", "en": "from a mobile or from abroad, at your plan’s rate"}},
