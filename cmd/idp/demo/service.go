@@ -7,7 +7,6 @@ package demo
 import (
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -43,14 +42,20 @@ type Service struct {
 
 // visit is one browser's state at the service.
 type visit struct {
-	state, nonce, verifier string
-	token                  *oauth2.Token
-	rawIDToken             string
-	idToken, userinfo      map[string]any
-	api                    *apiAnswer
-	refreshed              time.Time
-	problem                string
+	pending           map[string]attempt // by state: tabs may sign in side by side
+	token             *oauth2.Token
+	rawIDToken        string
+	idToken, userinfo map[string]any
+	api               *apiAnswer
+	refreshed         time.Time
+	problem           string
 }
+
+// attempt is a sign-in under way.
+type attempt struct{ nonce, verifier string }
+
+// mostAttempts bounds what one browser can leave behind.
+const mostAttempts = 20
 
 type apiAnswer struct {
 	Status int
@@ -152,11 +157,30 @@ func (s *Service) login(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, v, "Il fornitore di identità non risponde.", err)
 		return
 	}
-	v.state, v.nonce, v.verifier = rand.Text(), rand.Text(), oauth2.GenerateVerifier()
-	address := s.oauth(p).AuthCodeURL(v.state, oidc.Nonce(v.nonce), oauth2.S256ChallengeOption(v.verifier))
+	state, a := rand.Text(), attempt{rand.Text(), oauth2.GenerateVerifier()}
+	s.remember(v, state, a)
+	address := s.oauth(p).AuthCodeURL(state, oidc.Nonce(a.nonce), oauth2.S256ChallengeOption(a.verifier))
 	// one token for two audiences: the provider's userinfo and our API (RFC 8707)
 	audiences := url.Values{"resource": {s.Issuer, s.Address + "/api"}}
 	http.Redirect(w, r, address+"&"+audiences.Encode(), http.StatusSeeOther)
+}
+
+func (s *Service) remember(v *visit, state string, a attempt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v.pending == nil || len(v.pending) >= mostAttempts {
+		v.pending = map[string]attempt{}
+	}
+	v.pending[state] = a
+}
+
+// take returns the attempt that an answer belongs to, once.
+func (s *Service) take(v *visit, state string) (attempt, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := v.pending[state]
+	delete(v.pending, state)
+	return a, ok
 }
 
 func (s *Service) problem(w http.ResponseWriter, r *http.Request, v *visit, words string, err error) {
@@ -171,17 +195,20 @@ func (s *Service) problem(w http.ResponseWriter, r *http.Request, v *visit, word
 func (s *Service) callback(w http.ResponseWriter, r *http.Request) {
 	v, q := s.visitOf(w, r), r.URL.Query()
 	p, err := s.discover(r.Context())
-	switch {
-	case err != nil:
+	if err != nil {
 		s.problem(w, r, v, "Il fornitore di identità non risponde.", err)
-	case v.state == "" || subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(v.state)) != 1:
+		return
+	}
+	a, ours := s.take(v, q.Get("state"))
+	switch {
+	case !ours:
 		s.problem(w, r, v, "La risposta non appartiene a questa visita.", nil)
 	case q.Get("iss") != s.Issuer: // RFC 9207
 		s.problem(w, r, v, "La risposta viene da qualcun altro.", nil)
 	case q.Get("error") != "":
 		s.problem(w, r, v, "Accesso non riuscito: "+q.Get("error")+".", nil)
 	default:
-		if err := s.redeem(r.Context(), p, v, q.Get("code")); err != nil {
+		if err := s.redeem(r.Context(), p, v, a, q.Get("code")); err != nil {
 			s.problem(w, r, v, "Accesso non riuscito.", err)
 			return
 		}
@@ -189,18 +216,17 @@ func (s *Service) callback(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Service) redeem(ctx context.Context, p *oidc.Provider, v *visit, code string) error {
-	token, err := s.oauth(p).Exchange(ctx, code, oauth2.VerifierOption(v.verifier))
+func (s *Service) redeem(ctx context.Context, p *oidc.Provider, v *visit, a attempt, code string) error {
+	token, err := s.oauth(p).Exchange(ctx, code, oauth2.VerifierOption(a.verifier))
 	if err != nil {
 		return err
 	}
-	v.state = ""
 	raw, _ := token.Extra("id_token").(string)
 	id, err := p.Verifier(&oidc.Config{ClientID: s.ClientID}).Verify(ctx, raw)
 	if err != nil {
 		return err
 	}
-	if id.Nonce != v.nonce {
+	if id.Nonce != a.nonce {
 		return errors.New("the ID token's nonce is not ours")
 	}
 	v.token, v.rawIDToken, v.api = token, raw, nil
