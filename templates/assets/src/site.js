@@ -30,7 +30,7 @@ const countdown = (line) => {
       line.textContent = line.dataset.done;
       return;
     }
-    line.textContent = left === 1 ? line.dataset.one : line.dataset.many.replace('2', left);
+    line.textContent = left === 1 ? line.dataset.single : line.dataset.many.replace('2', left);
     setTimeout(show, 5000);
   };
   show();
