@@ -52,10 +52,16 @@ func (r Recovery) distinct() int {
 	return len(seen)
 }
 
+// Enough reports whether these are the contacts that a recovery needs.
+func (r Recovery) Enough() bool { return r.distinct() >= 2 }
+
+// RecoveryLife is how long the code of a recovery is good for.
+func (s *Service) RecoveryLife() time.Duration { return s.policy.Procedures.RecoveryLife }
+
 // StartRecovery keeps the request. It answers the same for everybody; who it is
 // and whether anything matches, the worker finds out.
 func (s *Service) StartRecovery(ctx context.Context, by audit.Actor, r Recovery) error {
-	if r.distinct() < 2 {
+	if !r.Enough() {
 		return ErrTwoContacts
 	}
 	in := typed{FiscalCode: r.FiscalCode.Reveal()}

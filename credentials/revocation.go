@@ -3,6 +3,7 @@ package credentials
 import (
 	"context"
 	"errors"
+	"time"
 
 	"ente.example/idp/audit"
 	"ente.example/idp/citizens"
@@ -32,6 +33,9 @@ type Revocation struct {
 	Card       citizens.HealthCard
 	To         citizens.ContactValue
 }
+
+// RevocationLife is how long the code of a revocation is good for.
+func (s *Service) RevocationLife() time.Duration { return s.policy.Procedures.RevocationLife }
 
 // StartRevocation keeps the request. It answers the same for everybody; whether
 // the card is the person's, the worker finds out.

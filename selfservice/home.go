@@ -22,6 +22,7 @@ const (
 	revokePath  = "/pin/revoke"
 	changePath  = "/account/pin"
 	trackPath   = "/pin/track"
+	reportPath  = "/pin/report"
 )
 
 func (h *Handler) mountHome(e *echo.Echo) {
@@ -38,7 +39,7 @@ func (h *Handler) home(c echo.Context) error {
 	}
 	return left.render(c, templates.PINHome{
 		Request: built(c, requestPath), Recover: built(c, recoverPath), Revoke: built(c, revokePath),
-		Change: built(c, changePath), Track: built(c, trackPath),
+		Change: built(c, changePath), Track: built(c, trackPath), Report: built(c, reportPath),
 		LostURL: left.address(lostPath, nil), SignInURL: left.resume,
 	})
 }

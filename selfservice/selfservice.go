@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"ente.example/idp/clients"
+	"ente.example/idp/credentials"
 	"ente.example/idp/login"
 	"ente.example/idp/throttle"
 )
@@ -22,6 +23,7 @@ import (
 type Deps struct {
 	Interactions *login.Interactions // the sign-in to go back to
 	Clients      *clients.Registry   // and the service it is for
+	Credentials  *credentials.Service
 	// Captchas may be nil: no page then has or asks for a captcha.
 	Captchas *throttle.Captchas
 	// Lock is what is said about waiting; zero says the rule's figures.
@@ -33,7 +35,7 @@ type Handler struct{ Deps }
 
 // New returns the pages.
 func New(d Deps) (*Handler, error) {
-	if d.Interactions == nil || d.Clients == nil {
+	if d.Interactions == nil || d.Clients == nil || d.Credentials == nil {
 		return nil, errors.New("selfservice: a dependency is missing")
 	}
 	return &Handler{d}, nil
@@ -44,4 +46,7 @@ func New(d Deps) (*Handler, error) {
 func (h *Handler) Mount(e *echo.Echo) {
 	h.mountCaptcha(e)
 	h.mountHome(e)
+	h.mountRecover(e)
+	h.mountRevoke(e)
+	h.mountReport(e)
 }

@@ -73,7 +73,7 @@ func Render(c echo.Context, status int, p templates.Page, opts ...Option) error 
 	f := &sh.frame
 	f.Language = s.language(c, sh.locales)
 	f.Query = queryWithout(c.Request().URL, localesParam)
-	f.Fixed = c.Request().Method != http.MethodGet && p.Name() == templates.Error{}.Name()
+	f.Fixed = c.Request().Method != http.MethodGet && final(p)
 	f.FormToken = s.formToken(browserOf(c, s.secure))
 	var body bytes.Buffer
 	if err := s.templates.Render(&body, *f, p); err != nil {
@@ -84,6 +84,16 @@ func Render(c echo.Context, status int, p templates.Page, opts ...Option) error 
 	h.Set("Content-Language", f.Language)
 	h.Add("Vary", "Accept-Language, Cookie")
 	return c.HTMLBlob(status, body.Bytes())
+}
+
+// final tells the pages that end something: their address leads back to a form,
+// so they cannot be had again in another language.
+func final(p templates.Page) bool {
+	switch p.(type) {
+	case templates.Error, templates.Neutral, templates.Done, templates.LinkDead:
+		return true
+	}
+	return false
 }
 
 // queryWithout is the query of an address without one parameter. Only the query:
