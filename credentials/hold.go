@@ -3,13 +3,16 @@ package credentials
 import (
 	"context"
 	"fmt"
+
+	"ente.example/idp/citizens"
 )
 
 // Hold says once more that a verified PIN still opens something, in the
 // transaction that builds on it: between the verification and that transaction
-// it may have been suspended or revoked, which ends all that is there by then
-// and cannot end what comes after. Holding the row orders the two: an end that
-// arrives later waits, and finds what was built.
+// it may have been suspended or revoked, or its owner reported dead, which ends
+// all that is there by then and cannot end what comes after. Holding the row
+// orders the two: an end that arrives later waits, and finds what was built; one
+// that arrived before is waited for, however long its import takes, and found.
 //
 // ErrRefused says that it came too late, in the same word as every refusal.
 func (s *Service) Hold(ctx context.Context, v Verified) error {
@@ -20,12 +23,40 @@ func (s *Service) Hold(ctx context.Context, v Verified) error {
 	if !ok {
 		return ErrRefused
 	}
+	who, err := s.citizens.ByID(ctx, v.Citizen)
+	if err != nil {
+		return fmt.Errorf("hold a PIN: %w", err)
+	}
+	if who.DeceasedOn != nil {
+		return ErrRefused
+	}
 	return nil
 }
+
+// Bereave ends what rests on the PIN of somebody who has been reported dead, in
+// the transaction that writes so. The PIN itself stays, for a report that turns
+// out wrong; eligibility lets it open nothing.
+func (s *Service) Bereave(ctx context.Context, id citizens.ID) error {
+	err := s.store.holdOf(ctx, id)
+	if err == nil {
+		err = s.end(ctx, id, ReasonDeceased)
+	}
+	if err != nil {
+		return fmt.Errorf("end what a dead person's PIN had opened: %w", err)
+	}
+	return nil
+}
+
+// ReasonDeceased says that the owner of a PIN was reported dead.
+const ReasonDeceased Reason = "deceased"
 
 // hold changes nothing: it is an UPDATE for the sake of its lock, which both
 // databases know how to take that way.
 func (s store) hold(ctx context.Context, id ID) (bool, error) {
 	r := s.db.Write(ctx).Exec(`UPDATE credentials SET state = state WHERE id = ? AND suspended_at IS NULL AND state = 'active'`, id)
 	return r.RowsAffected == 1, r.Error
+}
+
+func (s store) holdOf(ctx context.Context, id citizens.ID) error {
+	return s.db.Write(ctx).Exec(`UPDATE credentials SET state = state WHERE citizen_id = ? AND ended_at IS NULL`, id).Error
 }

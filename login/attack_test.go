@@ -2,9 +2,12 @@ package login_test
 
 import (
 	"context"
+	"strings"
 	"testing"
+	"time"
 
 	"ente.example/idp/audit"
+	"ente.example/idp/citizens"
 	"ente.example/idp/credentials"
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
@@ -21,6 +24,12 @@ func TestNoSessionBehindTheEndOfAPIN(t *testing.T) {
 		},
 		"revoked": func(ctx context.Context, h *logintest.House) error {
 			return h.Credentials.Revoke(ctx, audit.Actor{Kind: audit.Operator}, h.FiscalCode(logintest.Mario), "stolen")
+		},
+		"reported dead": func(ctx context.Context, h *logintest.House) error {
+			_, err := h.Citizens.Import(ctx, strings.NewReader(
+				"fiscal_code,given_name,family_name,deceased_on\n"+logintest.Mario+",Mario,Rossi,2026-01-01\n"),
+				citizens.ImportOptions{Deceased: h.Credentials.Bereave})
+			return err
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -86,4 +95,53 @@ func TestHoldLetsTheOwnerIn(t *testing.T) {
 			}
 		})
 	})
+}
+
+// An import may take minutes from the line that reports a death to its commit. A
+// sign-in that comes in between waits, and is refused; nobody else waits.
+func TestNoSessionBehindALongImport(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		if db.Dialect() == database.SQLite {
+			return // one writer: whoever comes waits for the whole import anyway
+		}
+		v := newVisit(t, db)
+		pin := v.house.PIN(logintest.Mario)
+		marked, done := make(chan struct{}), make(chan error, 1)
+		go func() {
+			_, err := v.house.Citizens.Import(t.Context(), strings.NewReader(
+				"fiscal_code,given_name,family_name,deceased_on\n"+logintest.Mario+",Mario,Rossi,2026-01-01\n"),
+				citizens.ImportOptions{
+					Deceased: v.house.Credentials.Bereave,
+					Record: func(context.Context, citizens.ImportReport) error {
+						close(marked)
+						return untilSomebodyWaits(t, db)
+					},
+				})
+			done <- err
+		}()
+		<-marked
+		page := v.signIn(logintest.Mario, pin)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if s := v.session(); s != nil {
+			t.Errorf("a session of the dead: %s", s.ID)
+		}
+		wantPage(t, page, "login", "login.refused")
+	})
+}
+
+// untilSomebodyWaits returns once a connection of this database waits for a lock.
+func untilSomebodyWaits(t *testing.T, db *database.DB) error {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	for n := 0; n == 0; {
+		err := db.Read(ctx).Raw(`SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&n).Error
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

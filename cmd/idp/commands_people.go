@@ -51,7 +51,7 @@ func (c *citizensImport) Run(i *invocation) error {
 // importPeople imports, with what follows from it in the same transaction: the
 // record, and the end of what a dead person's PIN had opened.
 func (v *services) importPeople(ctx context.Context, f io.Reader, o citizens.ImportOptions) (citizens.ImportReport, error) {
-	o.Deceased = func(ctx context.Context, id citizens.ID) error { return v.endedPIN(ctx, id, "deceased") }
+	o.Deceased = v.pins.Bereave
 	o.Record = func(ctx context.Context, r citizens.ImportReport) error {
 		return v.audit.Record(ctx, audit.Event{
 			Type: audit.CitizensImported, Outcome: audit.Succeeded, Actor: operator(),
