@@ -18,8 +18,8 @@ import (
 
 // captchaAlphabet has none of the characters that look alike, the 0 O 1 I L of
 // R54 and B 8, G 6, Q O, S 5, U V, Z 2 in odd letterings: of each such pair one
-// at most is here.
-const captchaAlphabet = "ACDEFHJKMNPRTVWXY23456789"
+// at most is here. M and W are so wide that they cover what stands beside them.
+const captchaAlphabet = "ACDEFHJKNPRTVXY23456789"
 
 const (
 	captchaLength = 7

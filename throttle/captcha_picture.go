@@ -14,10 +14,10 @@ import (
 // drawCaptcha draws larger than pages show it, for sharp screens.
 func drawCaptcha(answer string) ([]byte, error) {
 	// the letterings in which each of our characters can be told from the others
-	fonts := []string{"RitaSmith.ttf", "chromohv.ttf", "DeborahFancyDress.ttf", "actionj.ttf", "wqy-microhei.ttc"}
+	fonts := []string{"RitaSmith.ttf", "chromohv.ttf", "actionj.ttf", "wqy-microhei.ttc"}
 	paper := &color.RGBA{R: 255, G: 255, B: 255, A: 255}
 	lines := base64Captcha.OptionShowSlimeLine | base64Captcha.OptionShowHollowLine
-	driver := base64Captcha.NewDriverString(132, 480, 12, lines, len(answer), captchaAlphabet, paper, nil, fonts)
+	driver := base64Captcha.NewDriverString(105, 480, 12, lines, len(answer), captchaAlphabet, paper, nil, fonts)
 	item, err := driver.DrawCaptcha(answer)
 	if err != nil {
 		return nil, fmt.Errorf("draw a captcha: %w", err)

@@ -73,7 +73,7 @@ func gallery(t *testing.T) *httptest.Server {
 	}
 	// pages with a captcha show its picture, which is none of this package's
 	s.Echo.GET("/captcha/:file", func(c echo.Context) error {
-		return c.Blob(http.StatusOK, "image/svg+xml", []byte(`<svg xmlns="http://www.w3.org/2000/svg" width="320" height="88"/>`))
+		return c.Blob(http.StatusOK, "image/svg+xml", []byte(`<svg xmlns="http://www.w3.org/2000/svg" width="320" height="70"/>`))
 	})
 	server := httptest.NewServer(s.Echo)
 	t.Cleanup(server.Close)

@@ -27,13 +27,11 @@ F effe, Firenze
 H acca, hotel
 J i lunga, jolly
 K cappa, kiwi
-M emme, Milano
 N enne, Napoli
 P pi, Padova
 R erre, Roma
 T ti, Torino
 V vu, Venezia
-W doppia vu, Washington
 X ics, xilofono
 Y ipsilon, yogurt
 2 due
@@ -55,13 +53,11 @@ F F, Foxtrot
 H H, Hotel
 J J, Juliett
 K K, Kilo
-M M, Mike
 N N, November
 P P, Papa
 R R, Romeo
 T T, Tango
 V V, Victor
-W W, Whiskey
 X X, X-ray
 Y Y, Yankee
 2 two
