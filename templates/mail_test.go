@@ -18,6 +18,8 @@ func sent() map[string][]string {
 		"notice-recovery-started": notices, "notice-recovery-confirmed": notices, "notice-recovery-cancelled": notices,
 		"notice-recovery-failed": notices, "notice-recovery-first-pin": notices, "notice-recovery-no-pin": notices,
 		"notice-recovery-excluded": notices, "notice-recovery-suspended": notices,
+		"contact-code": notices, "notice-request-made": notices, "notice-request-open": notices, "notice-request-has-pin": notices,
+		"notice-request-excluded": notices, "notice-request-minor": notices, "notice-request-ended": notices,
 		"notice-revocation-started": notices, "notice-revocation-no-pin": notices, "notice-revocation-guessing": notices,
 	}
 }
@@ -34,12 +36,17 @@ func TestMail(t *testing.T) {
 			for _, channel := range channels {
 				subject, body, err := s.Mail(l.Tag, key, channel, map[string]string{
 					"Name": "Mario <Rossi>", "Half": "48271936", "Code": "48271936", "Report": "48271936", "Link": "http://localhost:8080/pin?t=x",
+					"Tracking": "ABCD-EFGH-JKMN", "Since": "18/11/2026",
 				})
 				if err != nil {
 					t.Fatal(err)
 				}
 				if subject == "" || strings.Contains(subject, "4827") {
 					t.Errorf("%s %s %s: subject %q", l.Tag, key, channel, subject)
+				}
+				// these go to an address that somebody has typed: nobody's name goes there
+				if nameless := key == "contact-code" || key == "notice-request-ended"; nameless && channel != "sms" {
+					body += "Mario <Rossi>"
 				}
 				checkBody(t, l.Tag+" "+key+" "+channel, channel, body)
 				if strings.Contains(body, "4827") && !slices.Contains(strings.Split(body, "\n"), "48271936") {

@@ -119,7 +119,7 @@ func TestNoLinkToWhatIsNotBuilt(t *testing.T) {
 		"/", "/sign-out", "/login/", "/consent/",
 		"/pin", "/pin/lost",
 		// named only where PINHome and PINLost are told that they are there
-		"/pin/request", "/pin/recover", "/pin/revoke", "/pin/track", "/account/pin", "/authorize/",
+		"/pin/request", "/pin/request/confirm", "/pin/recover", "/pin/revoke", "/pin/track", "/account/pin", "/authorize/",
 		"/pin/recover/confirm", "/pin/revoke/confirm", "/pin/report", "/captcha/",
 	}
 	for _, st := range templatestest.States() {

@@ -113,11 +113,13 @@ func TestEveryKeyIsUsed(t *testing.T) {
 		`^claim\.`,                                          // label, value
 		`^(month|weekday)\.`,                                // day, reopens, openDays
 		`^(when|duration|desk)\.`, `^date$`, `^day\.first$`, // functions.go
-		`^error\.(request|server)\.`,      // error.html, by problem
-		`^field\.`,                        // summary, field-error
-		`^(neutral|done)\.`,               // neutral.html, done.html, by procedure
-		`^alternative\.`,                  // login.html
-		`^pin-lost\.(used|contacts|card)`, // pin-lost.html, by question
+		`^error\.(request|server)\.`,                                                                // error.html, by problem
+		`^field\.`,                                                                                  // summary, field-error
+		`^(neutral|done)\.`,                                                                         // neutral.html, done.html, by procedure
+		`^alternative\.`,                                                                            // login.html
+		`^pin-lost\.(used|contacts|card)`,                                                           // pin-lost.html, by question
+		`^request\.(hint|step|slot|half)\.`, `^request\.(person|residence|contacts|review)\.title$`, // pin-request.html
+		`^track\.state\.`, // pin-track.html
 	}
 	for key := range catalogue(t, fallback) {
 		used := strings.Contains(source.String(), `"`+key+`"`)

@@ -59,6 +59,7 @@ func States() []State {
 	all = append(all, consents(signIn)...)
 	all = append(all, failures(outside)...)
 	all = append(all, pinPages(outside, signIn)...)
+	all = append(all, requestPages(outside)...)
 	all = append(all, procedures(outside, signIn)...)
 	for i := range all {
 		if all[i].Status == 0 {
