@@ -3,9 +3,11 @@
 // the transaction of what caused it, sealed for its channel, and a worker hands
 // it over afterwards, again and again until the transport has accepted it.
 //
-// It owns the table deliveries. It knows citizens and audit; the words come
-// from whoever wires it, and so does what follows from a hand-over: the rules
-// above it hang their consequences into Accepted and Failed.
+// It owns the tables deliveries, delivery_outcomes and receipt_mailboxes. It
+// knows citizens and audit; the words come from whoever wires it, and so does
+// what follows from a hand-over: the rules above it hang their consequences
+// into Accepted and Failed, and into the hook of Outcomes for what a transport
+// tells later. It speaks to gateways as a client and serves nothing itself.
 //
 // Nothing readable rests here: the body is sealed to a key that a node without
 // that channel's worker does not hold, and is erased once it is accepted.
