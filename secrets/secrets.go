@@ -30,6 +30,7 @@ const (
 	PINPepper     Name = "pin-pepper"     // first layer of a PIN's hash
 	PINWrap       Name = "pin-wrap"       // last layer of a PIN's hash
 	CandidateSeal Name = "candidate-seal" // a new PIN while it is shown
+	RequestsSeal  Name = "requests-seal"  // what a request for a PIN says
 	SigningWrap   Name = "signing-wrap"   // the tokens' signing keys at rest
 	Throttle      Name = "throttle"       // names of people in throttle rows
 	Subject       Name = "subject"        // pairwise subjects: never rotates
@@ -50,6 +51,7 @@ var kinds = map[Name]func() *tinkpb.KeyTemplate{
 	PINWrap:        aead.AES256GCMKeyTemplate,
 	CandidateSeal:  aead.AES256GCMKeyTemplate,
 	SigningWrap:    aead.AES256GCMKeyTemplate,
+	RequestsSeal:   aead.AES256GCMKeyTemplate,
 	CitizensIndex:  prf.HMACSHA256PRFKeyTemplate,
 	PINPepper:      prf.HMACSHA256PRFKeyTemplate,
 	Throttle:       prf.HMACSHA256PRFKeyTemplate,
@@ -145,7 +147,7 @@ func assemble(handles map[Name]*keyset.Handle, public map[string]*keyset.Handle)
 
 func (r *Ring) add(name Name, h *keyset.Handle) (err error) {
 	switch name {
-	case CitizensSeal, PINWrap, CandidateSeal, SigningWrap:
+	case CitizensSeal, PINWrap, CandidateSeal, SigningWrap, RequestsSeal:
 		r.aeads[name], err = aead.New(h)
 	case AuditSign:
 		err = r.addSigner(h)

@@ -65,7 +65,7 @@ var confined = []struct {
 	{library: "gorm.io", rooms: []string{"database"}, stores: true},
 	{library: "html", rooms: []string{"templates", "cmd/idp/demo"}},
 	// clients fetches keys from the services; no other rule knows the network
-	{library: "net/http", rooms: []string{"web", "provider", "consent", "login", "selfservice", "clients", "cmd/idp", "cmd/idp/demo"}},
+	{library: "net/http", rooms: []string{"web", "provider", "consent", "login", "selfservice", "clients", "delivery", "cmd/idp", "cmd/idp/demo"}},
 }
 
 // room is a package as `go list -json` describes it.

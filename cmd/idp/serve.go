@@ -24,7 +24,7 @@ import (
 
 type serveCommand struct {
 	Migrate bool   `help:"Bring the database to this program's schema first."`
-	Workers string `help:"all, none, or some of delivery,audit,janitor." default:"all"`
+	Workers string `help:"all, none, or some of delivery,receipts,procedures,audit,janitor." default:"all"`
 }
 
 // finishWithin is how long requests under way may take after SIGTERM, once

@@ -36,9 +36,19 @@ type settings struct {
 	TrustedProxies  string `help:"Networks whose X-Forwarded-* count."`
 	Eligibility     string `help:"open, transition-2020 or current." default:"current"`
 	PINAlphabet     string `help:"digits or hex." name:"pin-alphabet" default:"digits"`
-	Captcha         string `help:"none." default:"none"`
+	Captcha         string `help:"image, or none on a loopback issuer." default:"image"`
 	Registration    string `help:"Dynamic registration: off." default:"off"`
-	OutboxDir       string `help:"Development: channels write files here."`
+	SMTPURL         string `help:"E-mail: smtps://user:password@host:465 or smtp://…." name:"smtp-url" secret:""`
+	MailFrom        string `help:"Its sender."`
+	PECSMTPURL      string `help:"Certified mail out." name:"pec-smtp-url" secret:""`
+	PECIMAPURL      string `help:"Its receipts in." name:"pec-imap-url" secret:""`
+	PECFrom         string `help:"Its sender, and the mailbox of the receipts." name:"pec-from"`
+	PECCAFile       string `help:"Who may sign receipts." name:"pec-ca-file"`
+	SMSURL          string `help:"HTTP gateway for SMS." name:"sms-url"`
+	SMSToken        string `help:"Its bearer token, which signs delivery reports too." name:"sms-token" secret:""`
+	PostDir         string `help:"Letters for the print service, as PDF."`
+	PostRecipient   string `help:"Its X25519 public key (age1…), to which letters are sealed."`
+	OutboxDir       string `help:"Development: channels without a gateway write files here."`
 	AuditAnchorDir  string `help:"Signed checkpoints of the audit; beside the secrets by default."`
 	InstitutionFile string `help:"Name, logo, contacts and hours of the institution, as JSON."`
 	LogLevel        string `help:"debug, info, warn or error." default:"info"`
@@ -229,6 +239,8 @@ func (s settings) check() error {
 		return fmt.Errorf("issuer %s must be scheme and host alone, without a path or a slash at the end", s.Issuer)
 	case (s.TLSCertFile == "") != (s.TLSKeyFile == ""):
 		return errors.New("a certificate and its key go together: set tls-cert-file and tls-key-file")
+	case s.Captcha == "none" && !s.loopback():
+		return errors.New("captcha none is for development: it needs an issuer on a loopback host")
 	case s.OutboxDir != "" && !s.loopback():
 		return errors.New("outbox-dir is for development: it needs an issuer on a loopback host")
 	}
@@ -238,7 +250,7 @@ func (s settings) check() error {
 	}{
 		"eligibility":  {s.Eligibility, []string{string(citizens.Open), string(citizens.Transition2020), string(citizens.Current)}},
 		"pin-alphabet": {s.PINAlphabet, []string{string(credentials.Digits), string(credentials.Hex)}},
-		"captcha":      {s.Captcha, []string{"none"}},
+		"captcha":      {s.Captcha, []string{"image", "none"}},
 		"registration": {s.Registration, []string{"off"}},
 		"log-level":    {s.LogLevel, []string{"debug", "info", "warn", "error"}},
 		"log-format":   {s.LogFormat, []string{"json", "text"}},

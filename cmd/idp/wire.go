@@ -20,6 +20,7 @@ import (
 	"ente.example/idp/migrations"
 	"ente.example/idp/provider"
 	"ente.example/idp/secrets"
+	"ente.example/idp/selfservice"
 	"ente.example/idp/templates"
 	"ente.example/idp/throttle"
 	"ente.example/idp/web"
@@ -46,9 +47,14 @@ type services struct {
 	audit        *audit.Log
 	citizens     *citizens.Registry
 	throttle     *throttle.Guard
+	captchas     *throttle.Captchas // nil: no page asks for one
 	outbox       *delivery.Outbox
+	outcomes     *delivery.Outcomes
+	receipts     *delivery.Receipts   // nil without a PEC mailbox
+	smsReports   *delivery.SMSReports // nil without an SMS gateway
 	hasher       *credentials.Hasher
 	pins         *credentials.Service
+	requests     *credentials.Enrolments
 	clients      *clients.Registry
 	interactions *login.Interactions
 	sessions     *login.Sessions
@@ -152,18 +158,30 @@ func (v *services) people() (err error) {
 	if err != nil {
 		return err
 	}
-	senders := map[delivery.Channel]delivery.Sender{}
-	if v.settings.OutboxDir != "" {
-		folder := delivery.NewFolder(v.settings.OutboxDir)
-		for _, c := range []delivery.Channel{delivery.SMS, delivery.Email, delivery.PEC, delivery.Post} {
-			senders[c] = folder
+	if v.settings.Captcha != "none" {
+		if v.captchas, err = throttle.NewCaptchas(throttle.CaptchaDeps{DB: v.db, Key: v.keys.PRF(secrets.Throttle)}); err != nil {
+			return err
 		}
+	}
+	senders, err := v.senders()
+	if err != nil {
+		return err
 	}
 	v.outbox, err = delivery.New(delivery.Deps{
 		DB: v.db, Seal: v.keys.Seal, Open: v.keys.Open, Senders: senders, Audit: v.audit, Words: v.templates.Mail,
-		Accepted: func(ctx context.Context, r delivery.Receipt) error { return v.pins.Accepted(ctx, r) },
-		Failed:   func(ctx context.Context, r delivery.Receipt) error { return v.pins.Failed(ctx, r) },
-		Observe:  v.counters.delivered, Logger: v.logger, Policy: v.policy.delivery,
+		Accepted: func(ctx context.Context, r delivery.Receipt) error {
+			if err := v.pins.Accepted(ctx, r); err != nil {
+				return err
+			}
+			return v.requests.Accepted(ctx, r)
+		},
+		Failed: func(ctx context.Context, r delivery.Receipt) error {
+			if err := v.pins.Failed(ctx, r); err != nil {
+				return err
+			}
+			return v.requests.Failed(ctx, r)
+		},
+		Observe: v.counters.delivered, Logger: v.logger, Policy: v.policy.delivery,
 	})
 	return err
 }
@@ -185,9 +203,21 @@ func (v *services) services() (err error) {
 		DB: v.db, Citizens: v.citizens, Throttle: v.throttle, Outbox: v.outbox, Audit: v.audit,
 		Pepper: v.keys.PRF(secrets.PINPepper), Wrap: v.keys.AEAD(secrets.PINWrap), Candidates: v.keys.AEAD(secrets.CandidateSeal),
 		Hasher: v.hasher, Policy: v.policy.pins, Eligibility: citizens.Eligibility(v.settings.Eligibility),
-		Ended: v.endedPIN, Observe: v.counters.guessed, Logger: v.logger,
+		FirstAccess: func(ctx context.Context, id citizens.ID, first credentials.ID) error {
+			return v.requests.FirstAccess(ctx, id, first)
+		},
+		Ended: v.endedPIN, Site: v.settings.Issuer, Observe: v.counters.guessed, Logger: v.logger,
 	})
 	if err != nil {
+		return err
+	}
+	v.requests, err = credentials.NewEnrolments(credentials.EnrolmentDeps{
+		Pins: v.pins, Seal: v.keys.AEAD(secrets.RequestsSeal), Logger: v.logger,
+	})
+	if err != nil {
+		return err
+	}
+	if err := v.reports(); err != nil {
 		return err
 	}
 	v.clients, err = clients.New(clients.Deps{DB: v.db, Audit: v.audit, Policy: v.policy.clients, Scopes: scopes})
@@ -254,6 +284,14 @@ func (v *services) site() (*web.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	own, err := selfservice.New(selfservice.Deps{
+		Interactions: v.interactions, Clients: v.clients, Credentials: v.pins, Captchas: v.captchas, Lock: v.policy.lock,
+	})
+	if err != nil {
+		return nil, err
+	}
+	own.Mount(server.Echo)
+	v.mountHooks(server.Echo)
 	v.provider.Mount(server.Echo)
 	signIn.Mount(server.Echo)
 	ask.Mount(server.Echo)

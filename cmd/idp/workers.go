@@ -14,7 +14,7 @@ import (
 )
 
 // workerNames are those that --workers may list, in the order they are shown.
-var workerNames = []string{"delivery", "audit", "janitor"} //nolint:gochecknoglobals // a list, never changed
+var workerNames = []string{"delivery", "receipts", "procedures", "audit", "janitor"} //nolint:gochecknoglobals // a list, never changed
 
 // sweepEvery is how often the janitor looks for what has expired.
 const sweepEvery = 20 * time.Second
@@ -55,14 +55,30 @@ func (v *services) startWorkers(ctx context.Context, names []string) *errgroup.G
 	start("clients", v.clients.Run)
 	for name, run := range map[string]func(context.Context) error{
 		"delivery": v.outbox.Run,
-		"audit":    func(ctx context.Context) error { return v.audit.Run(ctx, v.report) },
-		"janitor":  v.sweep,
+		"receipts": v.readReceipts,
+		"procedures": func(ctx context.Context) error {
+			var both errgroup.Group
+			both.Go(func() error { return v.pins.RunProcedures(ctx) })
+			both.Go(func() error { return v.requests.Run(ctx) })
+			return both.Wait()
+		},
+		"audit":   func(ctx context.Context) error { return v.audit.Run(ctx, v.report) },
+		"janitor": v.sweep,
 	} {
 		if slices.Contains(names, name) {
 			start(name, run)
 		}
 	}
 	return &g
+}
+
+// readReceipts follows the PEC mailbox, where there is one.
+func (v *services) readReceipts(ctx context.Context) error {
+	if v.receipts == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return v.receipts.Run(ctx)
 }
 
 // report logs a worker's trouble; the worker tries again by itself.
@@ -105,7 +121,7 @@ func (v *services) sweepers() []func(context.Context) error {
 		}
 	}
 	return []func(context.Context) error{
-		v.pins.Sweep, v.outbox.Sweep, counted(v.interactions.Sweep), counted(v.sessions.Sweep),
+		v.pins.Sweep, v.requests.Sweep, v.outbox.Sweep, counted(v.captchas.Sweep), counted(v.interactions.Sweep), counted(v.sessions.Sweep),
 		counted(v.clients.Sweep), counted(v.provider.Sweep),
 	}
 }
