@@ -311,3 +311,7 @@ func (r enrolmentRow) event(t audit.Type, by audit.Actor, why string) audit.Even
 	}
 	return ev
 }
+
+// Restricted reports whether not everybody may ask for a PIN (R7), so that
+// pages can say who may.
+func (e *Enrolments) Restricted() bool { return e.pins.eligibility != citizens.Open }

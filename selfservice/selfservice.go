@@ -24,6 +24,8 @@ type Deps struct {
 	Interactions *login.Interactions // the sign-in to go back to
 	Clients      *clients.Registry   // and the service it is for
 	Credentials  *credentials.Service
+	// Enrolments may be nil: nobody can then ask for a PIN here.
+	Enrolments *credentials.Enrolments
 	// Captchas may be nil: no page then has or asks for a captcha.
 	Captchas *throttle.Captchas
 	// Lock is what is said about waiting; zero says the rule's figures.
@@ -49,4 +51,5 @@ func (h *Handler) Mount(e *echo.Echo) {
 	h.mountRecover(e)
 	h.mountRevoke(e)
 	h.mountReport(e)
+	h.mountRequest(e)
 }
