@@ -40,6 +40,7 @@ type commands struct {
 	Clients     clientsCommands    `cmd:"" help:"Register and change relying services."`
 	Citizens    citizensCommands   `cmd:"" help:"Import people and look one up."`
 	Pins        pinsCommands       `cmd:"" help:"Issue, suspend and revoke PINs."`
+	Callbacks   callbacksCommands  `cmd:"" help:"The contact centre's queue of calls."`
 	Letters     lettersCommands    `cmd:"" help:"What the print service reports."`
 	Keys        keysCommands       `cmd:"" help:"The tokens' signing keys."`
 	Audit       auditCommands      `cmd:"" help:"Verify and export the security events."`

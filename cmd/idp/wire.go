@@ -55,6 +55,7 @@ type services struct {
 	hasher       *credentials.Hasher
 	pins         *credentials.Service
 	requests     *credentials.Enrolments
+	hours        credentials.Hours // of the contact centre
 	clients      *clients.Registry
 	interactions *login.Interactions
 	sessions     *login.Sessions
@@ -142,6 +143,9 @@ func (v *services) ground() error {
 			return err
 		}
 	}
+	if v.hours, err = deskHours(institution); err != nil {
+		return err
+	}
 	v.templates, err = templates.New(templates.Options{Institution: institution, HexPIN: v.policy.pins.Alphabet == credentials.Hex})
 	return err
 }
@@ -212,7 +216,7 @@ func (v *services) services() (err error) {
 		return err
 	}
 	v.requests, err = credentials.NewEnrolments(credentials.EnrolmentDeps{
-		Pins: v.pins, Seal: v.keys.AEAD(secrets.RequestsSeal), Logger: v.logger,
+		Pins: v.pins, Seal: v.keys.AEAD(secrets.RequestsSeal), Hours: v.hours, Logger: v.logger,
 	})
 	if err != nil {
 		return err
@@ -286,6 +290,7 @@ func (v *services) site() (*web.Server, error) {
 	}
 	own, err := selfservice.New(selfservice.Deps{
 		Interactions: v.interactions, Clients: v.clients, Credentials: v.pins, Captchas: v.captchas, Lock: v.policy.lock,
+		Enrolments: v.requests,
 	})
 	if err != nil {
 		return nil, err
