@@ -13,7 +13,7 @@ import (
 // itself, its age and its wait stay as they are.
 func (s *Service) Suspend(ctx context.Context, by audit.Actor, fc citizens.FiscalCode, reason string) error {
 	return s.control(ctx, fc, reason, "suspend a PIN", func(ctx context.Context, who citizens.ID) error {
-		if _, err := s.dropProcedures(ctx, by, who, stepCancelled, recovery); err != nil {
+		if err := s.dropProcedures(ctx, by, who, stepCancelled, recovery); err != nil {
 			return err
 		}
 		n, err := s.store.suspend(ctx, who, reason)
@@ -48,7 +48,7 @@ func (s *Service) Resume(ctx context.Context, by audit.Actor, fc citizens.Fiscal
 // it; a new one may be asked for at once (R52).
 func (s *Service) Revoke(ctx context.Context, by audit.Actor, fc citizens.FiscalCode, reason string) error {
 	return s.control(ctx, fc, reason, "revoke a PIN", func(ctx context.Context, who citizens.ID) error {
-		if _, err := s.dropProcedures(ctx, by, who, stepCancelled, recovery, revocation); err != nil {
+		if err := s.dropProcedures(ctx, by, who, stepCancelled, recovery, revocation); err != nil {
 			return err
 		}
 		return s.revoke(ctx, by, who, reason)

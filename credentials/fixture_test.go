@@ -186,7 +186,7 @@ func code(s string) citizens.FiscalCode {
 	return fc
 }
 
-const header = "fiscal_code,given_name,family_name,residence_street,residence_postal_code,residence_locality,residence_country,category,mobile,email,pec,deceased_on\n"
+const header = "fiscal_code,given_name,family_name,residence_street,residence_postal_code,residence_locality,residence_country,category,mobile,email,pec,deceased_on,health_card_number,health_card_expiry\n"
 
 // person puts somebody into the registry; fields, as "column=value", differ
 // from an ordinary resident in Italy with a mobile number.

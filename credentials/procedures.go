@@ -241,29 +241,28 @@ var errRace = errors.New("a request has been moved by somebody else")
 //
 // Everybody who ends deliveries, PINs and requests together does so in this
 // order, which is the order of a hand-over: nobody waits for each other.
-func (s *Service) dropProcedures(ctx context.Context, by audit.Actor, who citizens.ID, to step, kinds ...procedureKind) (dropped int, err error) {
+func (s *Service) dropProcedures(ctx context.Context, by audit.Actor, who citizens.ID, to step, kinds ...procedureKind) error {
 	for range 5 {
 		open, err := s.store.openProcedures(ctx, who, kinds)
 		if err != nil {
-			return dropped, err
+			return err
 		}
 		raced := false
 		for _, p := range open {
 			if err := s.dropParts(ctx, p, string(to)); err != nil {
-				return dropped, err
+				return err
 			}
 			ok, err := s.finishProcedure(ctx, by, p, to)
 			if err != nil {
-				return dropped, err
+				return err
 			}
 			raced = raced || !ok
-			dropped++
 		}
 		if !raced {
-			return dropped, nil
+			return nil
 		}
 	}
-	return dropped, errRace
+	return errRace
 }
 
 // dropParts calls the parts of a new PIN back and discards it, unless both have

@@ -251,7 +251,7 @@ func (s *Service) refuseRecovery(ctx context.Context, who citizens.Citizen, p pr
 // mailRecovery sends the code. An earlier request of the same person is over
 // with it, and so are parts of a PIN that have not both left.
 func (s *Service) mailRecovery(ctx context.Context, who citizens.Citizen, p procedure, route recoveryPlan) error {
-	if _, err := s.dropProcedures(ctx, system, who.ID, stepSuperseded, recovery); err != nil {
+	if err := s.dropProcedures(ctx, system, who.ID, stepSuperseded, recovery); err != nil {
 		return err
 	}
 	m, err := s.newMailing(p)

@@ -61,7 +61,7 @@ func (s *Service) overtakeRecovery(ctx context.Context, by audit.Actor, who citi
 	if err != nil || len(open) == 0 || open[0].State == stepSent {
 		return err // sent: it is the new PIN that was used
 	}
-	if _, err := s.dropProcedures(ctx, by, who.ID, stepCancelled, recovery); err != nil {
+	if err := s.dropProcedures(ctx, by, who.ID, stepCancelled, recovery); err != nil {
 		return err
 	}
 	return s.notify(ctx, who, NoticeRecoveryCancelled, nil)

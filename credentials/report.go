@@ -66,7 +66,7 @@ func (s *Service) contest(ctx context.Context, by audit.Actor, n notice) error {
 		if used, err = s.store.report(ctx, n.ID); err != nil || !used {
 			return err
 		}
-		if _, err := s.dropProcedures(ctx, by, who.ID, stepContested, recovery, revocation); err != nil {
+		if err := s.dropProcedures(ctx, by, who.ID, stepContested, recovery, revocation); err != nil {
 			return err
 		}
 		e := controlled(audit.NoticeReported, by, who.ID, reportedByHolder)

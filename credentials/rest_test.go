@@ -36,7 +36,7 @@ func (f *fixture) dump() string {
 		}
 		return b.String()
 	}
-	for _, table := range []string{"credentials", "pin_changes", "pin_throttle", "pin_stranger_tries", "deliveries", "audit_events", "installation"} {
+	for _, table := range []string{"credentials", "pin_changes", "pin_throttle", "pin_stranger_tries", "pin_procedures", "pin_notices", "deliveries", "audit_events", "installation"} {
 		var rows []string
 		f.must(f.db.Read(f.t.Context()).Raw(`SELECT x::text FROM ` + table + ` AS x`).Scan(&rows).Error)
 		b.WriteString(strings.Join(rows, "\n"))

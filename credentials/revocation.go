@@ -152,19 +152,17 @@ func (s *Service) refuseRevocation(ctx context.Context, who citizens.Citizen, p 
 	if ok, err := s.finishProcedure(ctx, system, p, why); err != nil || !ok || who.ID == "" || who.DeceasedOn != nil {
 		return err
 	}
-	switch why {
-	case stepNotVerified:
-		return s.notify(ctx, who, NoticeRevocationGuessing, nil)
-	case stepNoPIN:
-		return s.notify(ctx, who, NoticeRevocationNoPIN, nil)
+	key := map[step]delivery.MessageKey{stepNotVerified: NoticeRevocationGuessing, stepNoPIN: NoticeRevocationNoPIN}[why]
+	if key == "" {
+		return nil
 	}
-	return nil
+	return s.notify(ctx, who, key, nil)
 }
 
 // mailRevocation sends the code; an earlier request of the same person is over
 // with it.
 func (s *Service) mailRevocation(ctx context.Context, who citizens.Citizen, p procedure, to way) error {
-	if _, err := s.dropProcedures(ctx, system, who.ID, stepSuperseded, revocation); err != nil {
+	if err := s.dropProcedures(ctx, system, who.ID, stepSuperseded, revocation); err != nil {
 		return err
 	}
 	m, err := s.newMailing(p)
@@ -210,7 +208,7 @@ func (s *Service) revokeProved(ctx context.Context, by audit.Actor, p procedure)
 	if err != nil {
 		return err
 	}
-	if _, err := s.dropProcedures(ctx, by, who.ID, stepCancelled, recovery); err != nil {
+	if err := s.dropProcedures(ctx, by, who.ID, stepCancelled, recovery); err != nil {
 		return err
 	}
 	// without a PIN there is nothing left to end: somebody else has been faster

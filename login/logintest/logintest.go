@@ -8,9 +8,10 @@ import (
 	"context"
 	"log/slog"
 	"net/http/httptest"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -58,16 +59,17 @@ type House struct {
 	// the page goes on with what came of it.
 	Tried func()
 
-	outbox *delivery.Outbox
-	halves chan string
-	issued chan struct{}
+	templates *templates.Set
+	outbox    *delivery.Outbox
+	mu        sync.Mutex
+	letters   []delivery.Letter
 }
 
 // New builds a node over db, with its people, and serves it.
 func New(t testing.TB, db *database.DB) *House {
 	t.Helper()
 	ring := must(secrets.New())(t)
-	h := &House{t: t, DB: db, halves: make(chan string, 2), issued: make(chan struct{}, 2)}
+	h := &House{t: t, DB: db, templates: must(templates.New(templates.Options{}))(t)}
 	h.Audit = must(audit.New(audit.Deps{DB: db, Verifier: ring.AuditVerifier(), Node: "test"}))(t)
 	h.Citizens = must(citizens.New(citizens.Deps{
 		DB: db, Seal: ring.AEAD(secrets.CitizensSeal), Index: ring.PRF(secrets.CitizensIndex),
@@ -98,19 +100,54 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// Send is the transport of both halves: they stay with the test.
-func (h *House) Send(ctx context.Context, l delivery.Letter) error {
-	select {
-	case h.halves <- l.Body.Reveal():
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// Send is every transport: what is sent stays with the test.
+func (h *House) Send(_ context.Context, l delivery.Letter) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.letters = append(h.letters, l)
+	return nil
+}
+
+// Letters are those of one key that have arrived, in order.
+func (h *House) Letters(key delivery.MessageKey) []delivery.Letter {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var list []delivery.Letter
+	for _, l := range h.letters {
+		if l.Key == key {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// Deliver lets the workers do what waits for them.
+func (h *House) Deliver() {
+	h.t.Helper()
+	if err := h.Credentials.WorkProcedures(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := h.outbox.Flush(h.t.Context()); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
-func half(_, _, _ string, data map[string]string) (subject, body string, err error) {
-	return "PIN", data["Half"], nil
+// NewPIN is the first PIN that has arrived last, put together from its parts.
+func (h *House) NewPIN() string {
+	h.t.Helper()
+	pin := ""
+	for _, key := range []delivery.MessageKey{delivery.PINHalf1, delivery.PINHalf2} {
+		list := h.Letters(key)
+		if len(list) == 0 {
+			h.t.Fatalf("no %s has arrived", key)
+		}
+		pin += half.FindString(list[len(list)-1].Body.Reveal())
+	}
+	return pin
 }
+
+// half is where a part of a PIN stands alone on its line.
+var half = regexp.MustCompile(`(?m)^[0-9A-F]{8}$`)
 
 func (h *House) credentials(ring *secrets.Ring) {
 	guard := must(throttle.New(throttle.Deps{DB: h.DB, Key: ring.PRF(secrets.Throttle), Policy: throttle.DefaultPolicy()}))(h.t)
@@ -118,14 +155,11 @@ func (h *House) credentials(ring *secrets.Ring) {
 		DB: h.DB, Cost: credentials.Cost{Memory: 8, Passes: 1, Threads: 1},
 	}))(h.t)
 	h.outbox = must(delivery.New(delivery.Deps{
-		DB: h.DB, Seal: ring.Seal, Open: ring.Open, Audit: h.Audit, Policy: delivery.DefaultPolicy(), Words: half,
-		Logger:  slog.New(slog.NewTextHandler(h.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-		Senders: map[delivery.Channel]delivery.Sender{delivery.Email: h, delivery.Post: h},
-		Accepted: func(ctx context.Context, r delivery.Receipt) error {
-			h.DB.AfterCommit(ctx, func() { h.issued <- struct{}{} })
-			return h.Credentials.Accepted(ctx, r)
-		},
-		Failed: func(ctx context.Context, r delivery.Receipt) error { return h.Credentials.Failed(ctx, r) },
+		DB: h.DB, Seal: ring.Seal, Open: ring.Open, Audit: h.Audit, Policy: delivery.DefaultPolicy(), Words: h.templates.Mail,
+		Logger:   slog.New(slog.NewTextHandler(h.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Senders:  map[delivery.Channel]delivery.Sender{delivery.SMS: h, delivery.Email: h, delivery.PEC: h, delivery.Post: h},
+		Accepted: func(ctx context.Context, r delivery.Receipt) error { return h.Credentials.Accepted(ctx, r) },
+		Failed:   func(ctx context.Context, r delivery.Receipt) error { return h.Credentials.Failed(ctx, r) },
 	}))(h.t)
 	h.Credentials = must(credentials.New(credentials.Deps{
 		DB: h.DB, Citizens: h.Citizens, Throttle: guard, Outbox: h.outbox, Audit: h.Audit, Hasher: hasher,
@@ -146,7 +180,7 @@ func (h *House) serve(ring *secrets.Ring) {
 	h.Server = httptest.NewUnstartedServer(nil)
 	issuer := h.Issuer()
 	pages := must(web.New(web.Options{
-		Templates: must(templates.New(templates.Options{}))(h.t), Issuer: issuer, Forms: ring.PRF(secrets.Forms),
+		Templates: h.templates, Issuer: issuer, Forms: ring.PRF(secrets.Forms),
 		Logger: slog.New(slog.DiscardHandler), Unavailable: database.IsUnavailable,
 	}))(h.t)
 	h.Echo = pages.Echo
@@ -192,28 +226,8 @@ func (h *House) FirstPIN(fiscalCode string) string {
 	if err := h.Credentials.Issue(h.t.Context(), audit.Actor{Kind: audit.Operator}, h.FiscalCode(fiscalCode), credentials.Ordinario); err != nil {
 		h.t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(h.t.Context(), time.Minute)
-	defer stop()
-	done := make(chan error, 1)
-	go func() { done <- h.outbox.Run(ctx) }()
-	pin := h.delivered(ctx) + h.delivered(ctx)
-	stop()
-	if err := <-done; err != nil {
-		h.t.Fatal(err)
-	}
-	return pin
-}
-
-// delivered waits for a half to arrive and for its delivery to be recorded.
-func (h *House) delivered(ctx context.Context) string {
-	h.t.Helper()
-	select {
-	case <-h.issued:
-		return <-h.halves
-	case <-ctx.Done():
-		h.t.Fatalf("a half of the PIN was not delivered: %v", ctx.Err())
-		return ""
-	}
+	h.Deliver()
+	return h.NewPIN()
 }
 
 // PIN is a working PIN: issued, and changed as at the first access.
