@@ -57,10 +57,14 @@ func (s *Service) begin(ctx context.Context, c credential) error {
 // Failed is delivery's other hook: a message will never arrive. Half a PIN is
 // none, so the other half is called back and the PIN discarded.
 func (s *Service) Failed(ctx context.Context, r delivery.Receipt) error {
-	if r.Key != delivery.PINHalf1 && r.Key != delivery.PINHalf2 {
+	switch r.Key {
+	case delivery.PINHalf1, delivery.PINHalf2:
+		return wrap("discard a PIN", s.giveUp(ctx, ID(r.Ref), "a half could not be delivered"))
+	case RecoveryCode, RevocationCode:
+		return wrap("end a request", s.loseCode(ctx, r.Ref))
+	default:
 		return nil
 	}
-	return wrap("discard a PIN", s.giveUp(ctx, ID(r.Ref), "a half could not be delivered"))
 }
 
 func (s *Service) giveUp(ctx context.Context, id ID, why string) error {

@@ -40,6 +40,17 @@ func (s *Service) loseRecovered(ctx context.Context, id ID) error {
 	return s.notify(ctx, who, NoticeRecoveryFailed, nil)
 }
 
+// loseCode follows when the mail with the code can never arrive: nobody will
+// use it, and its owner may begin again.
+func (s *Service) loseCode(ctx context.Context, id string) error {
+	p, found, err := s.store.oneProcedure(ctx, `id = ?`, id)
+	if err != nil || !found || p.State != stepMailed {
+		return err
+	}
+	_, err = s.finishProcedure(ctx, system, p, stepUndelivered)
+	return err
+}
+
 // completeRecovered follows when a recovered PIN has been changed for a
 // working one (R40).
 func (s *Service) completeRecovered(ctx context.Context, by audit.Actor, old credential) error {

@@ -431,6 +431,19 @@ func TestRecoveryOfWhichAPartIsLost(t *testing.T) {
 	})
 }
 
+// A code that can never arrive: the request is over at once.
+func TestRecoveryWhoseMailIsLost(t *testing.T) {
+	mailrooms(t, func(t *testing.T, m *mailroom) {
+		old := m.active(mario, withContacts()...)
+		m.down[delivery.Email] = delivery.ErrRejected
+		m.start(mario, mobile, email)
+		m.at(stepUndelivered)
+		m.startRevocation(mario, card, cardExpiry, elsewhere)
+		m.at(stepUndelivered)
+		m.right(mario, old)
+	})
+}
+
 // Suspension and revocation by staff end what is under way.
 func TestRecoveryEndsWithItsPIN(t *testing.T) {
 	mailrooms(t, func(t *testing.T, m *mailroom) {
