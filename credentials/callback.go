@@ -19,6 +19,9 @@ type Task struct {
 	Phone     string // E.164
 	Slot      Slot
 	Reason    string
+	// Owed says that the call is our own doing, a letter that came back for
+	// instance. One call a telephone is a limit for what strangers ask for.
+	Owed bool
 }
 
 // CallState is where a call stands.
@@ -86,6 +89,7 @@ var (
 	ErrCallTaken   = errors.New("somebody else has this call")
 	ErrNotYours    = errors.New("take the call first: it is not assigned to you, or no longer")
 	ErrOwnIdentity = errors.New("this person has failed the identity questions and can be called again tomorrow")
+	ErrArchiveAway = errors.New("the archive does not answer: try again later")
 	errPhoneBusy   = errors.New("another call to this telephone is open")
 )
 
@@ -114,10 +118,10 @@ func (e *Enrolments) queue(ctx context.Context, by audit.Actor, t Task) error {
 		return e.append(ctx, by, open, t)
 	}
 	busy, err := e.store.phoneBusy(ctx, e.phoneKey(t.Phone))
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if busy {
+	case busy && !t.Owed:
 		return errPhoneBusy
 	}
 	return e.addCall(ctx, by, t, now)
@@ -135,6 +139,9 @@ func (e *Enrolments) addCall(ctx context.Context, by audit.Actor, t Task, now ti
 	zone := CallZone(t.Phone)
 	row := callRow{
 		ID: string(id), CitizenID: t.Citizen, EnrolmentID: t.Enrolment, Reasons: t.Reason, PhoneKey: e.phoneKey(t.Phone), TimeZone: zone.String(), Slot: slot,
+	}
+	if t.Owed {
+		row.PhoneKey = e.phoneKey(row.ID) // it stands in nobody's way, and nobody in its
 	}
 	if row.Phone, err = e.seal.Encrypt([]byte(t.Phone), callPlace(row.ID)); err != nil {
 		return fmt.Errorf("seal a number: %w", err)

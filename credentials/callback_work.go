@@ -151,7 +151,7 @@ func (e *Enrolments) issuable(ctx context.Context, row callRow) error {
 		return ErrPending
 	}
 	if who.Residence, err = e.archive.Residence(ctx, who.ID); err != nil {
-		return wrap("read the archive's address", err)
+		return fmt.Errorf("%w (%w)", ErrArchiveAway, err)
 	}
 	_, err = e.pins.secondHalf(who)
 	return err

@@ -182,8 +182,10 @@ func (e *Enrolments) toContactCentre(ctx context.Context, r enrolmentRow, a Appl
 	if err != nil || !moved {
 		return err
 	}
+	owed := r.State != RequestChecking // before that, nothing had come of it
+	task := Task{Citizen: who, Enrolment: r.ID, Phone: a.Phone, Slot: a.Slot, Reason: why, Owed: owed}
 	r.State, r.CitizenID = RequestCallQueued, who
-	if err := e.queue(ctx, system, Task{Citizen: who, Enrolment: r.ID, Phone: a.Phone, Slot: a.Slot, Reason: why}); err != nil {
+	if err := e.queue(ctx, system, task); err != nil {
 		return err
 	}
 	return e.pins.audit.Record(ctx, r.event(audit.RequestCall, system, why))

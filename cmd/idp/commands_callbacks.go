@@ -120,9 +120,12 @@ func (c *callbacksClose) Run(i *invocation) error {
 // outcome is what the command line says, once.
 func (c *callbacksClose) outcome() (credentials.CallOutcome, error) {
 	var said []string
-	for text, is := range map[string]bool{c.Outcome: c.Outcome != "", "approve": c.Approve, "reject": c.Reject} {
-		if is {
-			said = append(said, text)
+	for _, one := range []struct {
+		text string
+		is   bool
+	}{{c.Outcome, c.Outcome != ""}, {"approve", c.Approve}, {"reject", c.Reject}} {
+		if one.is {
+			said = append(said, one.text)
 		}
 	}
 	if len(said) == 1 {
