@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -221,7 +222,9 @@ func newShell(t *testing.T, dir string, environ ...string) *shell {
 	s := &shell{t: t}
 	cmd := exec.Command("bash", "-euo", "pipefail")
 	cmd.Dir, cmd.Stderr = dir, &s.err
-	cmd.Env = append(os.Environ(), append(environ, "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))...)
+	// what the test run itself is told is no setting of the program
+	own := slices.DeleteFunc(os.Environ(), func(line string) bool { return strings.HasPrefix(line, "IDP_TEST_") })
+	cmd.Env = append(own, append(environ, "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that what it starts ends with it
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -26,7 +26,7 @@ func TestOrderOfSettings(t *testing.T) {
 	}
 	if got := read(nil); got.Eligibility != "current" || got.Listen != "127.0.0.1:8080" || got.Issuer != "http://localhost:8080" ||
 		got.AdminListen != "127.0.0.1:9090" || got.DatabaseURL != "sqlite:idp.db" || got.SecretsDir != "./secrets" ||
-		got.PINAlphabet != "digits" || got.Captcha != "none" || got.Registration != "off" || got.LogLevel != "info" || got.LogFormat != "json" {
+		got.PINAlphabet != "digits" || got.Captcha != "image" || got.Registration != "off" || got.LogLevel != "info" || got.LogFormat != "json" {
 		t.Errorf("defaults = %+v", got)
 	}
 	environ := []string{"IDP_CONFIG=" + file, "IDP_ELIGIBILITY=from-environment", "IDP_LOG_LEVEL=from-environment"}
@@ -145,7 +145,7 @@ func TestRefusedSettings(t *testing.T) {
 		{"outbox-dir", append(append([]string{}, public...), "IDP_OUTBOX_DIR", s.environ["IDP_OUTBOX_DIR"])},
 		{"eligibility", []string{"IDP_ELIGIBILITY", "everybody"}},
 		{"pin-alphabet", []string{"IDP_PIN_ALPHABET", "letters"}},
-		{"captcha", []string{"IDP_CAPTCHA", "image"}},
+		{"captcha", append(append([]string{}, public...), "IDP_CAPTCHA", "none")},
 		{"captcha", []string{"IDP_CAPTCHA", "puzzle"}},
 		{"registration", []string{"IDP_REGISTRATION", "open"}},
 		{"log-level", []string{"IDP_LOG_LEVEL", "loud"}},
