@@ -97,7 +97,7 @@ func TestR13ArchiveAway(t *testing.T) {
 		a.person(mario)
 		a.person(franco)
 		a.away = true
-		first, second := a.requested(application(mario)), Code{}
+		first := a.requested(application(mario))
 		a.stands(first, mario, ProgressProcessing)
 		a.is(mario, None)
 		a.away = false
@@ -110,7 +110,7 @@ func TestR13ArchiveAway(t *testing.T) {
 		a.away = true
 		in := application(franco)
 		in.Phone, in.Contacts.Mobile = "+390698765432", a.mobile("+393490000001")
-		second = a.requested(in)
+		second := a.requested(in)
 		a.shift(3*day + time.Hour)
 		a.must(a.requests.Sweep(a.t.Context()))
 		a.is(franco, None)

@@ -294,7 +294,7 @@ func TestR16Mistakes(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		o := newOffice(t, db)
 		for _, c := range []struct{ field, text, says string }{
-			{"fiscal_code", "12345670017", "definitivo"}, {"fiscal_code", "RSSMRA80A01H501A", "per esempio RSSMRA80A01H501U"}, {"given_name", "", "per esempio Mario"},
+			{"fiscal_code", "12345670017", "16 caratteri"}, {"fiscal_code", "RSSMRA80A01H501A", "per esempio RSSMRA80A01H501U"}, {"given_name", "", "per esempio Mario"},
 			{"birth_date", "31/02/1980", "per esempio 01/01/1980"}, {"birth_date", "01/01/2020", "sportello"}, {"birth_place", "Atlantide", "per esempio Roma"},
 			{"residence_country", "", "per esempio Germania"}, {"residence_postal_code", "801", "per esempio 00184"}, {"phone", "12", "prefisso"},
 			{"mobile", "+390815551234", "SMS"}, {"email", "anna", "nome@posta.example"}, {"first_half_channel", "pec", "per esempio nome@pec.example"},
