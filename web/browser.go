@@ -21,7 +21,7 @@ func Cookie(c echo.Context, name, value string) *http.Cookie {
 }
 
 func cookie(secure bool, name, value string) *http.Cookie {
-	return &http.Cookie{ //nolint:gosec // Secure on https; some clients lose Secure cookies on an http loopback
+	return &http.Cookie{ // Secure on https; some clients lose Secure cookies on an http loopback
 		Name: cookieName(secure, name), Value: value, Path: "/",
 		Secure: secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
