@@ -37,7 +37,10 @@ func (s *Service) Hold(ctx context.Context, v Verified) error {
 // the transaction that writes so. The PIN itself stays, for a report that turns
 // out wrong; eligibility lets it open nothing.
 func (s *Service) Bereave(ctx context.Context, id citizens.ID) error {
-	err := s.store.holdOf(ctx, id)
+	err := s.dropProcedures(ctx, system, id, stepCancelled, recovery, revocation)
+	if err == nil {
+		err = s.store.holdOf(ctx, id)
+	}
 	if err == nil {
 		err = s.end(ctx, id, ReasonDeceased)
 	}

@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -453,6 +454,15 @@ func TestRecoveryEndsWithItsPIN(t *testing.T) {
 		}{
 			{mario, func() error { return m.Suspend(t.Context(), staff, code(mario), "report") }},
 			{anna, func() error { return m.Revoke(t.Context(), staff, code(anna), "report") }},
+			{franco, func() error {
+				return m.db.InTx(t.Context(), func(ctx context.Context) error {
+					id, _, err := m.citizens.Find(ctx, code(franco))
+					if err != nil {
+						return err
+					}
+					return m.Bereave(ctx, id)
+				})
+			}},
 		} {
 			m.active(c.cf, withContacts()...)
 			code1, link1 := m.mailed(c.cf)
