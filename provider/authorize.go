@@ -242,8 +242,11 @@ func (p *Provider) end(c echo.Context, r *authRequest, i login.Interaction, refu
 		if err := p.interactions.End(ctx, i); err != nil {
 			return err
 		}
+		if i.Session == "" { // nobody has signed in: it concerns no one, and anybody could fill the audit with it
+			return nil
+		}
 		return p.audit.Record(ctx, audit.Event{
-			Type: audit.AuthorizeFailed, Outcome: audit.Refused, Actor: login.Actor(c, nil),
+			Type: audit.AuthorizeFailed, Session: string(i.Session), Outcome: audit.Refused, Actor: login.Actor(c, nil),
 			Client: r.client.ID, Reason: e.Code,
 		})
 	})

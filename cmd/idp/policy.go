@@ -20,6 +20,7 @@ import (
 type policy struct {
 	lock      throttle.Policy
 	pins      credentials.Policy
+	requests  credentials.EnrolmentPolicy
 	sessions  login.Policy
 	tokens    provider.Lifetimes
 	keys      provider.KeyPolicy
@@ -33,7 +34,7 @@ type policy struct {
 
 func defaultPolicy() *policy {
 	return &policy{
-		lock: throttle.DefaultPolicy(), pins: credentials.DefaultPolicy(), delivery: delivery.DefaultPolicy(),
+		lock: throttle.DefaultPolicy(), pins: credentials.DefaultPolicy(), requests: credentials.DefaultEnrolmentPolicy(), delivery: delivery.DefaultPolicy(),
 		sessions: login.Policy{Idle: 30 * time.Minute, Absolute: 8 * time.Hour},
 		tokens: provider.Lifetimes{
 			Code: time.Minute, AccessToken: 10 * time.Minute, IDToken: 10 * time.Minute,
@@ -78,6 +79,23 @@ func (p *policy) parameters() []parameter {
 		{key: "pin.change.candidate", rule: "R26", duration: &p.pins.CandidateLife, least: 2 * time.Minute, most: time.Hour},
 		{key: "pin.change.regenerations", rule: "R26", number: &p.pins.Regenerations, least: 1, most: 10},
 		{key: "pin.change.slips", rule: "R26", number: &p.pins.Slips, least: 1, most: 20},
+		{key: "pin.validity.recovery", rule: "R39", duration: &p.pins.ValidityRecovery, least: day, most: 30 * day},
+		{key: "recovery.code", rule: "R38", duration: &p.pins.Procedures.RecoveryLife, least: 10 * time.Minute, most: 2 * day},
+		{key: "revocation.code", rule: "R50", duration: &p.pins.Procedures.RevocationLife, least: 10 * time.Minute, most: 2 * day},
+		{key: "procedure.tries", rule: "R38", number: &p.pins.Procedures.Tries, least: 3, most: 10},
+		{key: "procedure.starts", rule: "R46", number: &p.pins.Procedures.Starts, least: 1, most: 20},
+		{key: "procedure.pause", rule: "R46", duration: &p.pins.Procedures.Pause, least: time.Minute, most: day},
+		{key: "revocation.card_tries", rule: "R53", number: &p.pins.Procedures.CardTries, least: 1, most: 10},
+		{key: "notice.per_day", rule: "R57", number: &p.pins.Procedures.Notices, least: 1, most: 20},
+		{key: "notice.report", rule: "R57", duration: &p.pins.Procedures.ReportLife, least: day, most: 60 * day},
+		{key: "request.code", rule: "R10", duration: &p.requests.CodeLife, least: 10 * time.Minute, most: 7 * day},
+		{key: "request.code_tries", rule: "R10", number: &p.requests.CodeTries, least: 3, most: 10},
+		{key: "request.per_day", rule: "R19", number: &p.requests.PerDay, least: 1, most: 20},
+		{key: "request.post", rule: "R20", duration: &p.requests.PostItaly, least: day, most: 90 * day},
+		{key: "request.post_abroad", rule: "R20", duration: &p.requests.PostAbroad, least: day, most: 180 * day},
+		{key: "callback.attempts", rule: "R15", number: &p.requests.CallAttempts, least: 1, most: 10},
+		{key: "callback.days", rule: "R15", number: &p.requests.CallDays, least: 1, most: 60},
+		{key: "callback.lease", rule: "R15", duration: &p.requests.CallLease, least: time.Minute, most: day},
 		{key: "session.idle", rule: "R55", duration: &p.sessions.Idle, least: time.Minute, most: time.Hour},
 		{key: "session.absolute", rule: "R55", duration: &p.sessions.Absolute, least: 30 * time.Minute, most: day},
 		{key: "token.code", rule: "RFC 6749 4.1.2", duration: &p.tokens.Code, least: 10 * time.Second, most: time.Minute},

@@ -216,7 +216,7 @@ func (v *services) services() (err error) {
 		return err
 	}
 	v.requests, err = credentials.NewEnrolments(credentials.EnrolmentDeps{
-		Pins: v.pins, Seal: v.keys.AEAD(secrets.RequestsSeal), Hours: v.hours, Logger: v.logger,
+		Pins: v.pins, Seal: v.keys.AEAD(secrets.RequestsSeal), Hours: v.hours, Policy: v.policy.requests, Logger: v.logger,
 	})
 	if err != nil {
 		return err
