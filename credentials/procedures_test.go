@@ -235,6 +235,11 @@ func TestNeverTwoLivePINsWhateverIsAskedFor(t *testing.T) {
 			w := &walk{mailroom: m, rt: rt, visited: visited, cf: provisional(people)}
 			w.id = m.person(w.cf, append(withContacts(), "health_card_expiry=2999-12-31")...)
 			clear(m.down)
+			if people%5 == 1 { // chance alone seldom gets all the way through a recovery
+				for _, step := range []func(){w.issues, w.uses, w.starts, w.confirms, w.delivers, w.uses, w.check} {
+					step()
+				}
+			}
 			rt.Repeat(map[string]func(*rapid.T){
 				"":            func(*rapid.T) { w.check() },
 				"issue":       func(*rapid.T) { w.issues() },
