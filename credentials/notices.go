@@ -15,14 +15,16 @@ const reportPath = "/pin/report"
 // with links are what impostors send.
 const reportCodeLength = 8
 
-// notify tells somebody, by every contact on file, what happens to his PIN, and
-// gives him a way to say that it was not he, without signing in: a link in a
-// mail, a code in an SMS. It joins the transaction of what it tells about.
+// Notify tells somebody, by every contact on file and by those of also, what
+// happens to his PIN or to his contacts, and gives him a way to say that it was
+// not he, without signing in: a link in a mail, a code in an SMS. It joins the
+// transaction of what it tells about. An address that stands in both places is
+// told once, one whose channel is off not at all.
 //
 // A person gets a few of one kind in a day and no more: nobody's telephone is a
 // toy.
-func (s *Service) notify(ctx context.Context, who citizens.Citizen, key delivery.MessageKey, words delivery.Words) error {
-	ways := s.ways(who)
+func (s *Service) Notify(ctx context.Context, who citizens.Citizen, key delivery.MessageKey, words delivery.Words, also ...citizens.Contact) error {
+	ways := s.everyWay(who, also)
 	if len(ways) == 0 {
 		return nil
 	}
@@ -45,11 +47,7 @@ func (s *Service) notify(ctx context.Context, who citizens.Citizen, key delivery
 	if err := s.store.addNotice(ctx, row, s.policy.Procedures.ReportLife); err != nil {
 		return err
 	}
-	for _, kind := range citizens.ContactKinds() {
-		w, ok := ways[kind]
-		if !ok {
-			continue
-		}
+	for _, w := range ways {
 		say := delivery.Words{"Link": s.page(reportPath, link)}
 		if w.channel == delivery.SMS {
 			say = delivery.Words{"Report": code.Reveal()}
@@ -64,15 +62,38 @@ func (s *Service) notify(ctx context.Context, who citizens.Citizen, key delivery
 	return nil
 }
 
+// everyWay is how somebody is reached, the contacts on file before the others.
+func (s *Service) everyWay(who citizens.Citizen, also []citizens.Contact) []way {
+	var list []way
+	on := s.ways(who)
+	for _, kind := range citizens.ContactKinds() {
+		if w, ok := on[kind]; ok {
+			list = append(list, w)
+		}
+	}
+	for _, c := range also {
+		known := slices.ContainsFunc(list, func(w way) bool { return w.to.Value.Same(c.Value) })
+		if channel := channelOf(c.Value.Kind()); !known && !c.IsZero() && s.outbox.Has(channel) {
+			list = append(list, way{channel, c})
+		}
+	}
+	return list
+}
+
 func (s *Service) reportKeys(notice string, code Code) [][]byte {
 	return s.keyed("report/v1|" + notice + "|" + code.value)
 }
 
-// reported tells which of the notices a code is from.
-func (s *Service) reported(list []notice, code Code) (notice, bool) {
+// whichNotice tells which of the notices a code is from.
+func (s *Service) whichNotice(list []notice, code Code) (notice, bool) {
 	i := slices.IndexFunc(list, func(n notice) bool { return equalAny(n.CodeKey, s.reportKeys(n.ID, code)) })
 	if i < 0 {
 		return notice{}, false
 	}
 	return list[i], true
+}
+
+// notify is Notify without further addresses.
+func (s *Service) notify(ctx context.Context, who citizens.Citizen, key delivery.MessageKey, words delivery.Words) error {
+	return s.Notify(ctx, who, key, words)
 }

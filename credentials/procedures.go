@@ -438,12 +438,23 @@ type way struct {
 	to      citizens.Contact
 }
 
+// channelOf is what reaches a contact of a kind.
+func channelOf(kind citizens.ContactKind) delivery.Channel {
+	switch kind {
+	case citizens.Mobile:
+		return delivery.SMS
+	case citizens.PEC:
+		return delivery.PEC
+	case citizens.Email:
+	}
+	return delivery.Email
+}
+
 // ways are a person's contacts whose channels are on.
 func (s *Service) ways(who citizens.Citizen) map[citizens.ContactKind]way {
 	all := map[citizens.ContactKind]way{}
-	for kind, channel := range map[citizens.ContactKind]delivery.Channel{
-		citizens.Mobile: delivery.SMS, citizens.Email: delivery.Email, citizens.PEC: delivery.PEC,
-	} {
+	for _, kind := range citizens.ContactKinds() {
+		channel := channelOf(kind)
 		if c := who.Contacts.Of(kind); !c.IsZero() && s.outbox.Has(channel) {
 			all[kind] = way{channel, c}
 		}

@@ -245,7 +245,7 @@ func (s *Service) refuseRecovery(ctx context.Context, who citizens.Citizen, p pr
 	if key == "" {
 		return nil
 	}
-	return s.notify(ctx, who, key, nil)
+	return s.Notify(ctx, who, key, nil)
 }
 
 // mailRecovery sends the code. An earlier request of the same person is over
@@ -267,7 +267,7 @@ func (s *Service) mailRecovery(ctx context.Context, who citizens.Citizen, p proc
 	if err != nil {
 		return err
 	}
-	if err := s.notify(ctx, who, NoticeRecoveryStarted, nil); err != nil {
+	if err := s.Notify(ctx, who, NoticeRecoveryStarted, nil); err != nil {
 		return err
 	}
 	e := p.event(audit.ProcedureMailed, system, "")

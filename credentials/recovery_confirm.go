@@ -103,7 +103,7 @@ func (s *Service) sendParts(ctx context.Context, by audit.Actor, who citizens.Ci
 			return err
 		}
 	}
-	if err := s.notify(ctx, who, NoticeRecoveryConfirmed, nil); err != nil {
+	if err := s.Notify(ctx, who, NoticeRecoveryConfirmed, nil); err != nil {
 		return err
 	}
 	p.CredentialID = c.ID

@@ -37,7 +37,7 @@ func (s *Service) loseRecovered(ctx context.Context, id ID) error {
 	if err != nil {
 		return err
 	}
-	return s.notify(ctx, who, NoticeRecoveryFailed, nil)
+	return s.Notify(ctx, who, NoticeRecoveryFailed, nil)
 }
 
 // loseCode follows when the mail with the code can never arrive: nobody will
@@ -75,5 +75,5 @@ func (s *Service) overtakeRecovery(ctx context.Context, by audit.Actor, who citi
 	if err := s.dropProcedures(ctx, by, who.ID, stepCancelled, recovery); err != nil {
 		return err
 	}
-	return s.notify(ctx, who, NoticeRecoveryCancelled, nil)
+	return s.Notify(ctx, who, NoticeRecoveryCancelled, nil)
 }

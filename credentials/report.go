@@ -49,7 +49,7 @@ func (s *Service) ReportByCode(ctx context.Context, by audit.Actor, fc citizens.
 	if err != nil {
 		return wrap("report a notice", err)
 	}
-	n, right := s.reported(list, code)
+	n, right := s.whichNotice(list, code)
 	if !right {
 		return ErrCodeWrong
 	}
@@ -72,6 +72,9 @@ func (s *Service) contest(ctx context.Context, by audit.Actor, n notice) error {
 		e := controlled(audit.NoticeReported, by, who.ID, reportedByHolder)
 		e.Details = map[string]string{"message": string(n.Message)}
 		if err := s.audit.Record(ctx, e); err != nil {
+			return err
+		}
+		if err := s.reported(ctx, who.ID); err != nil {
 			return err
 		}
 		return s.suspendReported(ctx, by, who)
@@ -98,5 +101,5 @@ func (s *Service) suspendReported(ctx context.Context, by audit.Actor, who citiz
 	if err := s.audit.Record(ctx, controlled(audit.PINSuspended, by, who.ID, reportedByHolder)); err != nil {
 		return err
 	}
-	return s.notify(ctx, who, NoticePINSuspended, nil)
+	return s.Notify(ctx, who, NoticePINSuspended, nil)
 }

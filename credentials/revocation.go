@@ -156,7 +156,7 @@ func (s *Service) refuseRevocation(ctx context.Context, who citizens.Citizen, p 
 	if key == "" {
 		return nil
 	}
-	return s.notify(ctx, who, key, nil)
+	return s.Notify(ctx, who, key, nil)
 }
 
 // mailRevocation sends the code; an earlier request of the same person is over
@@ -177,7 +177,7 @@ func (s *Service) mailRevocation(ctx context.Context, who citizens.Citizen, p pr
 	if err != nil {
 		return err
 	}
-	if err := s.notify(ctx, who, NoticeRevocationStarted, nil); err != nil {
+	if err := s.Notify(ctx, who, NoticeRevocationStarted, nil); err != nil {
 		return err
 	}
 	e := p.event(audit.ProcedureMailed, system, "")
@@ -225,5 +225,5 @@ func (s *Service) revokeProved(ctx context.Context, by audit.Actor, p procedure)
 	if !ok {
 		return errOver
 	}
-	return s.notify(ctx, who, NoticePINRevoked, nil)
+	return s.Notify(ctx, who, NoticePINRevoked, nil)
 }

@@ -37,6 +37,10 @@ type Deps struct {
 	// FirstAccess runs in the transaction in which somebody's first PIN gives way
 	// to the one that he uses: a request for a PIN ends with it. Nil for nothing.
 	FirstAccess func(ctx context.Context, id citizens.ID, first ID) error
+	// Reported runs in the transaction of a "that was not me": what else of that
+	// person is under way, a change of contacts, is contested with the PIN. Nil
+	// for nothing.
+	Reported func(ctx context.Context, id citizens.ID) error
 	// Site is the address of the pages, for the links in messages; the zero
 	// value is the one of a machine that serves itself.
 	Site string
@@ -58,6 +62,7 @@ type Service struct {
 	eligibility citizens.Eligibility
 	ended       func(ctx context.Context, id citizens.ID, why Reason) error
 	firstAccess func(ctx context.Context, id citizens.ID, first ID) error
+	reported    func(ctx context.Context, id citizens.ID) error
 	observe     func(result string, locked bool)
 	log         *slog.Logger
 	store       store
@@ -84,6 +89,9 @@ func New(d Deps) (*Service, error) {
 	if d.FirstAccess == nil {
 		d.FirstAccess = func(context.Context, citizens.ID, ID) error { return nil }
 	}
+	if d.Reported == nil {
+		d.Reported = func(context.Context, citizens.ID) error { return nil }
+	}
 	if d.Observe == nil {
 		d.Observe = func(string, bool) {}
 	}
@@ -99,7 +107,8 @@ func New(d Deps) (*Service, error) {
 	}
 	return &Service{
 		db: d.DB, citizens: d.Citizens, throttle: d.Throttle, outbox: d.Outbox, audit: d.Audit, candidates: d.Candidates,
-		hasher: d.Hasher, policy: d.Policy, eligibility: d.Eligibility, ended: d.Ended, firstAccess: d.FirstAccess, observe: d.Observe, log: d.Logger,
+		hasher: d.Hasher, policy: d.Policy, eligibility: d.Eligibility, ended: d.Ended, firstAccess: d.FirstAccess,
+		reported: d.Reported, observe: d.Observe, log: d.Logger,
 		italy: italy, store: store{db: d.DB, keep: d.Policy.Keep},
 		vault: vault{pepper: d.Pepper, wrap: d.Wrap, hasher: d.Hasher},
 		site:  strings.TrimSuffix(d.Site, "/"), wake: make(chan struct{}, 1),
