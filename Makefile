@@ -57,9 +57,9 @@ $(assets): package.json package-lock.json templates/assets/build.mjs $(shell fin
 root := $(if $(filter 0,$(shell id -u)),,sudo)
 
 setup-tools:
-	@command -v curl >/dev/null && command -v openssl >/dev/null || { \
-	  echo 'installing curl and openssl from Debian'; \
-	  $(root) apt-get update -qq; $(root) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends curl openssl ca-certificates >/dev/null; }
+	@command -v curl >/dev/null && command -v openssl >/dev/null && command -v pdftotext >/dev/null || { \
+	  echo 'installing curl, openssl and poppler-utils from Debian'; \
+	  $(root) apt-get update -qq; $(root) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends curl openssl ca-certificates poppler-utils >/dev/null; }
 
 setup-postgresql:
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \

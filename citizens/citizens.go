@@ -13,7 +13,11 @@ package citizens
 import (
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
 )
 
 // ErrUnknown says that no such person is in the registry. It names nobody, so
@@ -51,6 +55,26 @@ type Address struct {
 
 // IsZero reports whether nothing at all is known of the address.
 func (a Address) IsZero() bool { return a == Address{} }
+
+// Postal is the address as it stands on an envelope posted in Italy: abroad
+// with the country in Italian capitals as its last line, at home without.
+func (a Address) Postal() string {
+	town := strings.Join(strings.Fields(a.PostalCode+" "+a.Locality+" "+a.Region), " ")
+	lines := []string{a.Street, town}
+	if a.Country != "" && a.Country != "IT" {
+		lines = append(lines, countryName(a.Country))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// countryName is the code itself for one that nobody knows.
+func countryName(code string) string {
+	region, err := language.ParseRegion(code)
+	if err != nil {
+		return code
+	}
+	return strings.ToUpper(display.Italian.Regions().Name(region))
+}
 
 // Citizen is one person. Fields that the registry does not know are zero.
 type Citizen struct {

@@ -283,3 +283,21 @@ func TestCountries(t *testing.T) {
 		}
 	}
 }
+
+// What stands on an envelope posted in Italy.
+func TestPostalAddress(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		home Address
+		want string
+	}{
+		"abroad":          {Address{"Musterstraße 12", "80331", "München", "", "DE"}, "Musterstraße 12\n80331 München\nGERMANIA"},
+		"at home":         {Address{"Via Roma 1", "00100", "Roma", "RM", "IT"}, "Via Roma 1\n00100 Roma RM"},
+		"country unknown": {Address{"Via Roma 1", "00100", "Roma", "", ""}, "Via Roma 1\n00100 Roma"},
+		"no such country": {Address{"Street 1", "", "Town", "", "Q1"}, "Street 1\nTown\nQ1"},
+	} {
+		if got := c.home.Postal(); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -117,12 +117,7 @@ func (s *Service) secondHalf(who citizens.Citizen) (delivery.Message, error) {
 	if !s.outbox.Has(delivery.Post) {
 		return delivery.Message{}, ErrNoPost
 	}
-	town := strings.Join(strings.Fields(home.PostalCode+" "+home.Locality+" "+home.Region), " ")
-	lines := []string{home.Street, town}
-	if home.Country != "" {
-		lines = append(lines, home.Country)
-	}
-	m := message(who, delivery.PINHalf2, delivery.Post, strings.Join(lines, "\n"))
+	m := message(who, delivery.PINHalf2, delivery.Post, home.Postal())
 	m.Held = true
 	return m, nil
 }

@@ -1,8 +1,12 @@
 package delivery
 
 import (
+	"bytes"
+	"encoding/base64"
+	"errors"
 	"io"
 	"mime"
+	"mime/multipart"
 	"net/mail"
 	"os"
 	"path/filepath"
@@ -60,11 +64,62 @@ func TestOutboxFile(t *testing.T) {
 	}
 }
 
+// A letter's words come first, as they do without its paper.
+func TestOutboxFileOfALetterHasItsSheet(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	sender, err := NewLetterFolder(dir, func(string, string, time.Time) (string, string, error) { return "Istituto", "1", nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := letter()
+	l.Body = NewText("La seconda parte:\n\n" + half + "\n")
+	if err := sender.Send(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, fileName(letter())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := mail.ReadMessage(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := multipart.NewReader(m.Body, params["boundary"])
+	words, err := parts.NextPart()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(words)
+	if err != nil || !regexp.MustCompile(`(?m)^`+half+`$`).Match(text) {
+		t.Errorf("the words are %q, %v, want the half alone on its line", text, err)
+	}
+	sheet, err := parts.NextPart()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pdf, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, sheet))
+	if err != nil || !bytes.HasPrefix(pdf, []byte("%PDF")) || sheet.FileName() != letter().ID+".pdf" {
+		t.Errorf("attached is %q, %.20q, %v, want the letter's PDF", sheet.FileName(), pdf, err)
+	}
+	if _, err := parts.NextPart(); !errors.Is(err, io.EOF) {
+		t.Errorf("a third part: %v", err)
+	}
+}
+
 func TestOutboxFileHeadersStayInTheirLine(t *testing.T) {
 	t.Parallel()
 	l := letter()
 	l.Name, l.Subject = "Eva\r\nX-Message: pin-half-1", "a\nX-Channel: sms\n\nbody"
-	m, err := mail.ReadMessage(strings.NewReader(eml(l)))
+	content, err := folder{}.eml(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := mail.ReadMessage(strings.NewReader(content))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,6 +87,20 @@ type page struct {
 	err   error
 }
 
+// printed is a letter as it goes to the printer. One that cannot be set is
+// rejected for good.
+func (t *typesetter) printed(l Letter, head Letterhead) ([]byte, error) {
+	from, about, err := head(l.Language, l.ID, l.QueuedAt)
+	if err != nil {
+		return nil, fmt.Errorf("write a letterhead: %w", err)
+	}
+	content, err := t.pdf(l, from, about)
+	if errors.Is(err, errUnprintable) {
+		return nil, fmt.Errorf("%w: %w", err, ErrRejected)
+	}
+	return content, err
+}
+
 // pdf sets a letter: the same bytes at every try. Text that is too long for a
 // sheet is set smaller, down to a size that is still large.
 func (t *typesetter) pdf(l Letter, from, about string) ([]byte, error) {

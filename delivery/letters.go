@@ -124,14 +124,7 @@ func current(f *os.File, path string) bool {
 // write puts a file in place by rename. Nothing readable touches the disk on
 // the way, unless the letters are in the clear anyway.
 func (s *letters) write(l Letter, file string) (sum string, err error) {
-	from, about, err := s.head(l.Language, l.ID, l.QueuedAt)
-	if err != nil {
-		return "", fmt.Errorf("write a letterhead: %w", err)
-	}
-	content, err := s.set.pdf(l, from, about)
-	if errors.Is(err, errUnprintable) {
-		return "", fmt.Errorf("%w: %w", err, ErrRejected)
-	}
+	content, err := s.set.printed(l, s.head)
 	if err == nil && s.key != nil {
 		content, err = s.seal(content)
 	}

@@ -19,5 +19,9 @@ func (s *Set) Letterhead(lang, number string, at time.Time) (from, about string,
 		return "", "", fmt.Errorf("words of a letterhead: %w", err)
 	}
 	from = strings.TrimRight(s.institution.Name.In(w.language)+"\n"+s.institution.PostalAddress, "\n")
-	return from, day + "\n" + number, nil
+	label, err := w.say("letter.number", "Number", number)
+	if err != nil {
+		return "", "", fmt.Errorf("words of a letterhead: %w", err)
+	}
+	return from, day + "\n" + label, nil
 }

@@ -42,6 +42,12 @@ func (v *services) senders() (map[delivery.Channel]delivery.Sender, error) {
 				return nil, err
 			}
 			all[one.channel] = sender
+		case s.OutboxDir != "" && one.channel == delivery.Post:
+			sender, err := delivery.NewLetterFolder(s.OutboxDir, v.templates.Letterhead)
+			if err != nil {
+				return nil, err
+			}
+			all[one.channel] = sender
 		case s.OutboxDir != "":
 			all[one.channel] = delivery.NewFolder(s.OutboxDir)
 		}
