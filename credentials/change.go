@@ -36,7 +36,35 @@ func (s *Service) StartChange(ctx context.Context, by audit.Actor, v Verified) (
 	if !found || c.ID != v.Credential || !c.SuspendedAt.IsZero() {
 		return "", ErrChangeExpired
 	}
-	r := changeRow{CitizenID: v.Citizen, ID: ChangeID(rand.Text()), CredentialID: c.ID}
+	return s.openFor(ctx, by, c, nil)
+}
+
+// StartVoluntaryChange is StartChange for somebody who is signed in and wants
+// another PIN, be it due or not (R26). The caller has looked at the session;
+// the old PIN is asked for when the change is confirmed. Change, Regenerate,
+// Confirm and CancelChange go on from here, and the age starts anew (R27).
+//
+// ErrNoPIN says that there is no PIN in use, or that it is suspended or its
+// owner no longer eligible: the session is about to end, or has ended.
+func (s *Service) StartVoluntaryChange(ctx context.Context, by audit.Actor, id citizens.ID) (ChangeID, error) {
+	who, err := s.citizens.ByID(ctx, id)
+	if err != nil {
+		return "", fmt.Errorf("start a change of PIN: %w", err)
+	}
+	t := try{who: who, again: true}
+	if t.pin, t.has, err = s.store.live(ctx, id); err != nil {
+		return "", fmt.Errorf("start a change of PIN: %w", err)
+	}
+	if !t.has || s.admits(&t) != right {
+		return "", ErrNoPIN
+	}
+	return s.openFor(ctx, by, t.pin, map[string]string{"purpose": "voluntary"})
+}
+
+// openFor opens a change of this PIN.
+func (s *Service) openFor(ctx context.Context, by audit.Actor, c credential, details map[string]string) (ChangeID, error) {
+	r := changeRow{CitizenID: c.CitizenID, ID: ChangeID(rand.Text()), CredentialID: c.ID}
+	var err error
 	if r.Candidate, err = s.candidate(ctx, r, c.Now.Time); err != nil {
 		return "", fmt.Errorf("start a change of PIN: %w", err)
 	}
@@ -44,7 +72,7 @@ func (s *Service) StartChange(ctx context.Context, by audit.Actor, v Verified) (
 		if err := s.store.startChange(ctx, r, s.policy.CandidateLife); err != nil {
 			return err
 		}
-		return s.audit.Record(ctx, changeEvent(audit.PINChangeOpened, by, r, nil))
+		return s.audit.Record(ctx, changeEvent(audit.PINChangeOpened, by, r, details))
 	})
 	if err != nil {
 		return "", fmt.Errorf("start a change of PIN: %w", err)

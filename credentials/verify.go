@@ -37,6 +37,7 @@ type try struct {
 	by      audit.Actor
 	who     citizens.Citizen
 	known   bool
+	again   bool // by somebody who is signed in
 	pin     credential
 	has     bool // who has a PIN that could sign in
 	guess   throttle.Guess
@@ -52,6 +53,23 @@ type try struct {
 //
 // It returns ErrRefused, *WaitingError or *BusyError for what is expected.
 func (s *Service) Verify(ctx context.Context, by audit.Actor, fc citizens.FiscalCode, pin PIN) (Verified, error) {
+	return s.verify(ctx, try{by: by}, fc, pin)
+}
+
+// Reauthenticate asks somebody who is signed in for his PIN once more, before
+// something that a session alone must not do. It is a try like any other (R32),
+// refused in the same ways; one that is right changes neither the session nor
+// the time of the last access. A PIN that has come of age will do: a session
+// goes on (R27).
+func (s *Service) Reauthenticate(ctx context.Context, by audit.Actor, id citizens.ID, pin PIN) (Verified, error) {
+	who, err := s.citizens.ByID(ctx, id)
+	if err != nil {
+		return Verified{}, fmt.Errorf("verify a PIN: %w", err)
+	}
+	return s.verify(ctx, try{by: by, again: true}, who.FiscalCode, pin)
+}
+
+func (s *Service) verify(ctx context.Context, t try, fc citizens.FiscalCode, pin PIN) (Verified, error) {
 	if pin.IsZero() {
 		return Verified{}, ErrMalformed
 	}
@@ -60,8 +78,7 @@ func (s *Service) Verify(ctx context.Context, by audit.Actor, fc citizens.Fiscal
 		return Verified{}, err
 	}
 	defer p.leave()
-	t, err := s.look(ctx, by, fc)
-	if err == nil {
+	if err = s.look(ctx, fc, &t); err == nil {
 		err = s.reserve(ctx, fc, &t)
 	}
 	if err != nil {
@@ -78,17 +95,16 @@ func (s *Service) Verify(ctx context.Context, by audit.Actor, fc citizens.Fiscal
 	return s.answer(t)
 }
 
-func (s *Service) look(ctx context.Context, by audit.Actor, fc citizens.FiscalCode) (t try, err error) {
-	t.by = by
+func (s *Service) look(ctx context.Context, fc citizens.FiscalCode, t *try) (err error) {
 	t.who, err = s.citizens.ByFiscalCode(ctx, fc)
 	if t.known = err == nil; !t.known {
 		if !errors.Is(err, citizens.ErrUnknown) {
-			return t, err
+			return err
 		}
 		t.who = citizens.Citizen{ID: nobody}
 	}
 	t.pin, t.has, err = s.store.live(ctx, t.who.ID)
-	return t, err
+	return err
 }
 
 // reserve counts the try before anybody looks at it (security §5.3).
@@ -140,6 +156,9 @@ func (s *Service) admits(t *try) verdict {
 	case ExpiredUnused:
 		return expired
 	case Issued:
+		if t.again { // a first PIN opens nobody's session, and nothing in one
+			return noPIN
+		}
 		t.must = FirstAccess
 	case ChangeDue:
 		t.must = TooOld
@@ -174,7 +193,7 @@ func (s *Service) record(ctx context.Context, t *try) error {
 		if err := s.overtakeRecovery(ctx, t.by, t.who); err != nil {
 			return err
 		}
-		ok, err := s.store.access(ctx, t.pin, t.renewed, t.must == "")
+		ok, err := s.store.access(ctx, t.pin, t.renewed, t.must == "" && !t.again)
 		if err != nil {
 			return err
 		}
@@ -191,6 +210,9 @@ func (s *Service) record(ctx context.Context, t *try) error {
 func (s *Service) events(t try) []audit.Event {
 	e := audit.Event{Type: audit.SignIn, Outcome: audit.Succeeded, Actor: t.by, Subject: t.who.ID, Reason: string(t.verdict),
 		Details: map[string]string{}}
+	if t.again {
+		e.Details["purpose"] = "reauthentication"
+	}
 	if t.has {
 		e.Details["credential"] = string(t.pin.ID)
 	}
