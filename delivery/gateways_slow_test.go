@@ -9,6 +9,7 @@ import (
 
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/delivery/deliverytest"
 )
 
 // by is the same message by each channel.
@@ -29,19 +30,19 @@ func by(c Channel, ref string) Message {
 // page that queues a message nor the other channels, and lets the node leave.
 func TestP8AStuckGatewayHoldsUpNobody(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		f, ca := newFixture(t, db, newRing(t)), newAuthority(t)
-		host, post, silence := newMailHost(t, ca.tls(), true), newPostBox(t, words1(t)), stuck(t).Addr().String()
+		f, ca := newFixture(t, db, newRing(t)), deliverytest.NewAuthority(t)
+		host, post, silence := deliverytest.NewMailServer(t, ca.TLS(), true), newPostBox(t, words1(t)), deliverytest.Stuck(t).Addr().String()
 		arrived := make(chan struct{}, 100)
-		host.data = func([]byte) error { arrived <- struct{}{}; return nil }
+		host.Data = func(deliverytest.Mail) error { arrived <- struct{}{}; return nil }
 		sms, err := NewSMSFromURL("http://"+silence, smsToken, Network{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		pec, err := NewPECFromURL("smtps://"+mailEncoded+silence, pecFrom, Network{Roots: ca.roots()})
+		pec, err := NewPECFromURL("smtps://"+deliverytest.MailLogin+silence, pecFrom, Network{Roots: ca.Roots()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.senders = map[Channel]Sender{SMS: sms, PEC: pec, Post: post, Email: mailer1(t, "smtps://"+mailEncoded+host.address, Network{Roots: ca.roots()})}
+		f.senders = map[Channel]Sender{SMS: sms, PEC: pec, Post: post, Email: mailer1(t, "smtps://"+deliverytest.MailLogin+host.Address, Network{Roots: ca.Roots()})}
 		ctx, leave := context.WithCancel(t.Context())
 		gone := make(chan error)
 		go func() { gone <- f.Run(ctx) }()
@@ -81,13 +82,13 @@ func TestP8AStuckGatewayHoldsUpNobody(t *testing.T) {
 // whoever takes it can tell that it is the same.
 func TestP12CrashAfterTheHandOver(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
-		ca := newAuthority(t)
-		host, gateway, post := newMailHost(t, ca.tls(), true), newSMSHost(t), newPostBox(t, words1(t))
+		ca := deliverytest.NewAuthority(t)
+		host, gateway, post := deliverytest.NewMailServer(t, ca.TLS(), true), deliverytest.NewSMSGateway(t), newPostBox(t, words1(t))
 		text, err := NewSMSFromURL(gateway.URL, smsToken, Network{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.senders = map[Channel]Sender{SMS: text, Post: post, Email: mailer1(t, "smtps://"+mailEncoded+host.address, Network{Roots: ca.roots()})}
+		f.senders = map[Channel]Sender{SMS: text, Post: post, Email: mailer1(t, "smtps://"+deliverytest.MailLogin+host.Address, Network{Roots: ca.Roots()})}
 		f.enqueue(by(SMS, "c"), by(Email, "c"), by(Post, "c"))
 		f.hook = errors.New("the node died here")
 		for range 2 {
@@ -99,10 +100,10 @@ func TestP12CrashAfterTheHandOver(t *testing.T) {
 			databasetest.Shift(t, f.db, DefaultPolicy().Lease+time.Second)
 			f.hook = nil
 		}
-		if texts := gateway.got(); len(texts) != 2 || texts[0]["id"] != texts[1]["id"] || texts[0]["text"] != texts[1]["text"] {
+		if texts := gateway.Texts(); len(texts) != 2 || texts[0] != texts[1] {
 			t.Errorf("the SMS gateway got %d texts, want the same one twice", len(texts))
 		}
-		if mails := host.got(); len(mails) != 2 || !bytes.Equal(mails[0].raw, mails[1].raw) {
+		if mails := host.Taken(); len(mails) != 2 || !bytes.Equal(mails[0].Raw, mails[1].Raw) {
 			t.Errorf("the mail server got %d mails, want the same one twice, to the byte", len(mails))
 		}
 		if rows := post.manifest(); len(rows) != 2 || len(post.files()) != 2 {

@@ -7,7 +7,6 @@ import (
 	"encoding/csv"
 	"encoding/hex"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/delivery/deliverytest"
 	"ente.example/idp/templates"
 )
 
@@ -46,25 +46,22 @@ func secondHalf(t *testing.T, set *templates.Set, lang, name, address string) Le
 
 type postBox struct {
 	Sender
+	*deliverytest.PrintService
 	t   *testing.T
 	dir string
-	key *age.X25519Identity
 }
 
 func newPostBox(t *testing.T, set *templates.Set) *postBox {
 	t.Helper()
-	key, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &postBox{t: t, dir: filepath.Join(t.TempDir(), "post"), key: key}
+	p := deliverytest.NewPrintService(t)
+	b := &postBox{PrintService: p, t: t, dir: p.Dir}
 	b.Sender = b.node(set)
 	return b
 }
 
 func (b *postBox) node(set *templates.Set) Sender {
 	b.t.Helper()
-	s, err := NewLettersFromDir(b.dir, b.key.Recipient().String(), false, set.Letterhead)
+	s, err := NewLettersFromDir(b.dir, b.Recipient(), false, set.Letterhead)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -94,20 +91,6 @@ func (b *postBox) manifest() [][]string {
 		b.t.Fatal(err)
 	}
 	return rows
-}
-
-// open is the print service.
-func (b *postBox) open(name string) []byte {
-	b.t.Helper()
-	r, err := age.Decrypt(bytes.NewReader(b.file(name)), b.key)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	pdf, err := io.ReadAll(r)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return pdf
 }
 
 func (b *postBox) files() []string {
@@ -144,7 +127,7 @@ func TestLetter(t *testing.T) {
 	if diff := cmp.Diff([]string{name, "manifest.csv"}, b.files()); diff != "" {
 		t.Errorf("the folder (-want +got):\n%s", diff)
 	}
-	if bytes.Contains(sealed, []byte("%PDF")) || !bytes.HasPrefix(b.open(name), []byte("%PDF")) {
+	if bytes.Contains(sealed, []byte("%PDF")) || !bytes.HasPrefix(b.Open(name), []byte("%PDF")) {
 		t.Error("the file must be a PDF for the print service alone")
 	}
 }
@@ -261,7 +244,7 @@ func TestLetterOnPaper(t *testing.T) {
 		l := secondHalf(t, set, c.lang, c.name, c.address)
 		l.ID = delivery1[:len(delivery1)-1] + string(rune('1'+i))
 		b.send(l)
-		pdf := b.open(l.ID + ".pdf.age")
+		pdf := b.Open(l.ID + ".pdf.age")
 		again, err := b.Sender.(*letters).set.pdf(l, "Istituto Nazionale Esempio", "x")
 		if err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/delivery/deliverytest"
 )
 
 // reports is a fixture whose outbox hears what transports tell afterwards.
@@ -36,7 +37,7 @@ func newReports(t *testing.T, f *fixture) *reports {
 	return r
 }
 
-const delivery1 = "01890000-0000-7000-8000-0000000000a1"
+const delivery1 = deliverytest.Delivery
 
 func numbered(m Message, id string) Message { m.ID = id; return m }
 

@@ -1,61 +1,17 @@
 package delivery
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"ente.example/idp/delivery/deliverytest"
 )
 
-const smsToken = "0123456789abcdef"
-
-// smsHost is an HTTP gateway, as the contract describes it.
-type smsHost struct {
-	*httptest.Server
-	mu     sync.Mutex
-	status int
-	texts  []map[string]string
-}
-
-func newSMSHost(t *testing.T) *smsHost {
-	t.Helper()
-	h := &smsHost{status: http.StatusAccepted}
-	h.Server = httptest.NewServer(h)
-	t.Cleanup(h.Close)
-	return h
-}
-
-func (h *smsHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	raw, err := io.ReadAll(r.Body)
-	var m map[string]string
-	if err != nil || r.Method != http.MethodPost || r.Header.Get("Authorization") != "Bearer "+smsToken ||
-		r.Header.Get("Content-Type") != "application/json" || json.Unmarshal(raw, &m) != nil {
-		w.WriteHeader(http.StatusUnauthorized)
-		return
-	}
-	h.texts = append(h.texts, m)
-	w.Header().Set("Location", "/elsewhere")
-	w.WriteHeader(h.status)
-}
-
-func (h *smsHost) got() []map[string]string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return append([]map[string]string(nil), h.texts...)
-}
+const smsToken = deliverytest.SMSToken
 
 func textTo(to string) Letter {
 	return Letter{ID: delivery1, Key: PINHalf1, Channel: SMS, To: NewRecipient(to), Body: NewText("Ente: prima parte\n" + half + "\nperché no\n")}
@@ -63,7 +19,7 @@ func textTo(to string) Letter {
 
 func TestSMS(t *testing.T) {
 	t.Parallel()
-	host := newSMSHost(t)
+	host := deliverytest.NewSMSGateway(t)
 	s, err := NewSMSFromURL(host.URL+"/messages", smsToken, Network{})
 	if err != nil {
 		t.Fatal(err)
@@ -73,15 +29,15 @@ func TestSMS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := map[string]string{"id": delivery1, "to": number, "text": "Ente: prima parte\n" + half + "\nperché no"}
-	if diff := cmp.Diff([]map[string]string{want, want}, host.got()); diff != "" {
+	want := deliverytest.Text{ID: delivery1, To: number, Text: "Ente: prima parte\n" + half + "\nperché no"}
+	if diff := cmp.Diff([]deliverytest.Text{want, want}, host.Texts()); diff != "" {
 		t.Errorf("the gateway got (-want +got):\n%s", diff)
 	}
 }
 
 func TestSMSAnswers(t *testing.T) {
 	t.Parallel()
-	host := newSMSHost(t)
+	host := deliverytest.NewSMSGateway(t)
 	s, err := NewSMSFromURL(host.URL, smsToken, Network{})
 	if err != nil {
 		t.Fatal(err)
@@ -92,9 +48,7 @@ func TestSMSAnswers(t *testing.T) {
 		401: "again", 403: "again", 404: "again", 405: "again", 408: "again", 425: "again", 429: "again",
 		500: "again", 502: "again", 503: "again", 504: "again",
 	} {
-		host.mu.Lock()
-		host.status = status
-		host.mu.Unlock()
+		host.Answer(status)
 		err := s.Send(t.Context(), textTo(number))
 		got := "again"
 		if err == nil {
@@ -113,7 +67,7 @@ func TestSMSAnswers(t *testing.T) {
 
 func TestSMSGatewayThatSaysNothing(t *testing.T) {
 	t.Parallel()
-	s, err := NewSMSFromURL("http://"+stuck(t).Addr().String()+"/account-4711", smsToken, Network{Timeout: 50 * time.Millisecond})
+	s, err := NewSMSFromURL("http://"+deliverytest.Stuck(t).Addr().String()+"/account-4711", smsToken, Network{Timeout: 50 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,13 +95,6 @@ func TestSMSSettings(t *testing.T) {
 	}
 }
 
-// signature is X-Signature as the gateway makes it.
-func signature(secret string, at time.Time, body string) string {
-	mac := hmac.New(sha256.New, []byte(secret))
-	_, _ = fmt.Fprintf(mac, "%d.%s", at.Unix(), body)
-	return fmt.Sprintf("t=%d,v1=%s", at.Unix(), hex.EncodeToString(mac.Sum(nil)))
-}
-
 func TestSMSReport(t *testing.T) {
 	t.Parallel()
 	reports, err := NewSMSReports(smsToken)
@@ -156,8 +103,8 @@ func TestSMSReport(t *testing.T) {
 	}
 	now := time.Unix(1_800_000_000, 0)
 	body := `{"id":"` + delivery1 + `","status":"delivered"}`
-	good := signature(smsToken, now, body)
-	other := signature("another token of 16", now, body)
+	good := deliverytest.Signature(smsToken, now, body)
+	other := deliverytest.Signature("another token of 16", now, body)
 	for _, c := range []struct {
 		name, header, body string
 		now                time.Time
@@ -179,8 +126,8 @@ func TestSMSReport(t *testing.T) {
 		{"empty mac", "t=1800000000,v1=", body, now, ErrReportSignature},
 		{"not hex", "t=1800000000,v1=zz", body, now, ErrReportSignature},
 		{"too many", good + strings.Repeat(",v1=00", 9), body, now, ErrReportSignature},
-		{"not JSON", signature(smsToken, now, "hello"), "hello", now, ErrReportForm},
-		{"another status", signature(smsToken, now, `{"id":"x","status":"posted"}`), `{"id":"x","status":"posted"}`, now, ErrReportForm},
+		{"not JSON", deliverytest.Signature(smsToken, now, "hello"), "hello", now, ErrReportForm},
+		{"another status", deliverytest.Signature(smsToken, now, `{"id":"x","status":"posted"}`), `{"id":"x","status":"posted"}`, now, ErrReportForm},
 	} {
 		got, err := reports.VerifyReport(c.header, []byte(c.body), c.now)
 		if !errors.Is(err, c.want) {
@@ -198,11 +145,11 @@ func FuzzSMSReport(f *testing.F) {
 		f.Fatal(err)
 	}
 	now := time.Unix(1_800_000_000, 0)
-	f.Add(signature(smsToken, now, "{}"), []byte("{}"))
+	f.Add(deliverytest.Signature(smsToken, now, "{}"), []byte("{}"))
 	f.Add("t=1,v1=00,v1=", []byte(`{"id":1}`))
 	f.Fuzz(func(t *testing.T, header string, body []byte) {
 		// nobody but the gateway can make a signature, so nothing else passes
-		if r, err := reports.VerifyReport(header, body, now); err == nil && !strings.Contains(header, signature(smsToken, now, string(body))[13:]) {
+		if r, err := reports.VerifyReport(header, body, now); err == nil && !strings.Contains(header, deliverytest.Signature(smsToken, now, string(body))[13:]) {
 			t.Errorf("believed %q %q: %+v", header, body, r)
 		}
 	})

@@ -12,6 +12,8 @@ import (
 
 	"github.com/emersion/go-message"
 	"github.com/emersion/go-smtp"
+
+	"ente.example/idp/delivery/deliverytest"
 )
 
 const mailFrom = "Ente d'Esempio – Città <noreply@ente.example>"
@@ -49,27 +51,27 @@ func parse(t *testing.T, raw []byte) (message.Header, string) {
 
 func TestMail(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t)
+	ca := deliverytest.NewAuthority(t)
 	for name, way := range map[string]struct {
 		scheme   string
 		implicit bool
 	}{"smtps": {"smtps://", true}, "without TLS on this machine": {"smtp://", false}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			config := ca.tls()
+			config := ca.TLS()
 			if !way.implicit {
 				config = nil
 			}
-			host := newMailHost(t, config, way.implicit)
-			s := mailer1(t, way.scheme+mailEncoded+host.address, Network{Roots: ca.roots()})
+			host := deliverytest.NewMailServer(t, config, way.implicit)
+			s := mailer1(t, way.scheme+deliverytest.MailLogin+host.Address, Network{Roots: ca.Roots()})
 			if err := s.Send(t.Context(), letterTo("mario.rossi@example.org")); err != nil {
 				t.Fatal(err)
 			}
-			got := host.got()
-			if len(got) != 1 || got[0].from != "noreply@ente.example" || got[0].to != "mario.rossi@example.org" || got[0].encrypted != way.implicit {
+			got := host.Taken()
+			if len(got) != 1 || got[0].From != "noreply@ente.example" || got[0].To != "mario.rossi@example.org" || got[0].Encrypted != way.implicit {
 				t.Fatalf("the server took %+v", got)
 			}
-			checkMail(t, got[0].raw)
+			checkMail(t, got[0].Raw)
 		})
 	}
 }
@@ -97,31 +99,31 @@ func checkMail(t *testing.T, raw []byte) {
 // nothing is said. A host that is not loopback by name is dialled here.
 func TestMailNeedsTLSElsewhere(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t)
-	starting := newMailHost(t, ca.tls(), false)
-	s := mailer1(t, "smtp://"+mailEncoded+starting.address, Network{Roots: ca.roots()}).(*mailer)
+	ca := deliverytest.NewAuthority(t)
+	starting := deliverytest.NewMailServer(t, ca.TLS(), false)
+	s := mailer1(t, "smtp://"+deliverytest.MailLogin+starting.Address, Network{Roots: ca.Roots()}).(*mailer)
 	s.plain = false // as for any other machine
 	if err := s.Send(t.Context(), letterTo("mario@example.org")); err != nil {
 		t.Fatal(err)
 	}
-	if got := starting.got(); len(got) != 1 || !got[0].encrypted {
+	if got := starting.Taken(); len(got) != 1 || !got[0].Encrypted {
 		t.Errorf("the server took %+v, want one encrypted mail", got)
 	}
-	bare := newMailHost(t, nil, false)
-	s = mailer1(t, "smtp://"+mailEncoded+bare.address, Network{Roots: ca.roots()}).(*mailer)
+	bare := deliverytest.NewMailServer(t, nil, false)
+	s = mailer1(t, "smtp://"+deliverytest.MailLogin+bare.Address, Network{Roots: ca.Roots()}).(*mailer)
 	s.plain = false
-	if err := s.Send(t.Context(), letterTo("mario@example.org")); err == nil || errors.Is(err, ErrRejected) || len(bare.got()) != 0 {
-		t.Errorf("without STARTTLS: %v and %d mails, want a refusal that may pass and none", err, len(bare.got()))
+	if err := s.Send(t.Context(), letterTo("mario@example.org")); err == nil || errors.Is(err, ErrRejected) || len(bare.Taken()) != 0 {
+		t.Errorf("without STARTTLS: %v and %d mails, want a refusal that may pass and none", err, len(bare.Taken()))
 	}
-	strangers := newMailHost(t, newAuthority(t).tls(), true)
-	if err := mailer1(t, "smtps://"+mailEncoded+strangers.address, Network{Roots: ca.roots()}).Send(t.Context(), letterTo("mario@example.org")); err == nil || len(strangers.got()) != 0 {
+	strangers := deliverytest.NewMailServer(t, deliverytest.NewAuthority(t).TLS(), true)
+	if err := mailer1(t, "smtps://"+deliverytest.MailLogin+strangers.Address, Network{Roots: ca.Roots()}).Send(t.Context(), letterTo("mario@example.org")); err == nil || len(strangers.Taken()) != 0 {
 		t.Errorf("a certificate of nobody we know: %v, want a refusal", err)
 	}
 }
 
 func TestMailRefusals(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t)
+	ca := deliverytest.NewAuthority(t)
 	refuse := func(code int, detail smtp.EnhancedCode) error {
 		return &smtp.SMTPError{Code: code, EnhancedCode: detail, Message: "mario@example.org is not here"}
 	}
@@ -139,10 +141,10 @@ func TestMailRefusals(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			host := newMailHost(t, ca.tls(), true)
-			host.rcpt = func(string) error { return c.rcpt }
-			host.data = func([]byte) error { return c.data }
-			err := mailer1(t, "smtps://"+mailEncoded+host.address, Network{Roots: ca.roots()}).Send(t.Context(), letterTo("mario@example.org"))
+			host := deliverytest.NewMailServer(t, ca.TLS(), true)
+			host.Rcpt = func(string) error { return c.rcpt }
+			host.Data = func(deliverytest.Mail) error { return c.data }
+			err := mailer1(t, "smtps://"+deliverytest.MailLogin+host.Address, Network{Roots: ca.Roots()}).Send(t.Context(), letterTo("mario@example.org"))
 			if err == nil || errors.Is(err, ErrRejected) != c.final {
 				t.Errorf("%v, want final: %v", err, c.final)
 			}
@@ -156,9 +158,9 @@ func TestMailRefusals(t *testing.T) {
 // A wrong password is the operator's to mend, never the end of a PIN.
 func TestMailWrongPassword(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t)
-	host := newMailHost(t, ca.tls(), true)
-	err := mailer1(t, "smtps://mario%40ente.example:other@"+host.address, Network{Roots: ca.roots()}).Send(t.Context(), letterTo("mario@example.org"))
+	ca := deliverytest.NewAuthority(t)
+	host := deliverytest.NewMailServer(t, ca.TLS(), true)
+	err := mailer1(t, "smtps://mario%40ente.example:other@"+host.Address, Network{Roots: ca.Roots()}).Send(t.Context(), letterTo("mario@example.org"))
 	if err == nil || errors.Is(err, ErrRejected) || strings.Contains(err.Error(), "other") || !strings.Contains(err.Error(), "535") {
 		t.Errorf("%v, want a refusal that may pass and names the server's answer", err)
 	}
@@ -178,7 +180,7 @@ func TestMailToNobody(t *testing.T) {
 // the node leaves.
 func TestMailServerThatSaysNothing(t *testing.T) {
 	t.Parallel()
-	l := stuck(t)
+	l := deliverytest.Stuck(t)
 	s := mailer1(t, "smtp://"+l.Addr().String(), Network{Timeout: 50 * time.Millisecond})
 	// the connection's deadline and the context's are the same: either may speak first
 	var timeout net.Error
@@ -224,16 +226,16 @@ func TestMailSettings(t *testing.T) {
 // PEC asks for the receipt that does not bring the half back to us.
 func TestPEC(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t)
-	host := newMailHost(t, ca.tls(), true)
-	s, err := NewPECFromURL("smtps://"+mailEncoded+host.address, "ente@pec.example", Network{Roots: ca.roots()})
+	ca := deliverytest.NewAuthority(t)
+	host := deliverytest.NewMailServer(t, ca.TLS(), true)
+	s, err := NewPECFromURL("smtps://"+deliverytest.MailLogin+host.Address, "ente@pec.example", Network{Roots: ca.Roots()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Send(t.Context(), letterTo("mario@pec.example.org")); err != nil {
 		t.Fatal(err)
 	}
-	h, _ := parse(t, host.got()[0].raw)
+	h, _ := parse(t, host.Taken()[0].Raw)
 	if h.Get("X-TipoRicevuta") != "sintetica" || h.Get("Message-Id") != "<"+delivery1+"@pec.example>" || h.Get("From") != "<ente@pec.example>" {
 		t.Errorf("headers %v", h.Map())
 	}
