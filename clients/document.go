@@ -37,6 +37,10 @@ type Metadata struct {
 	DefaultMaxAge               *int            `json:"default_max_age,omitempty"` // seconds
 	RequireAuthTime             bool            `json:"require_auth_time,omitempty"`
 	DefaultACRValues            []string        `json:"default_acr_values,omitempty"`
+	RequestURIs                 []string        `json:"request_uris,omitempty"`
+	RequestObjectSigningAlg     string          `json:"request_object_signing_alg,omitempty"`
+	RequireSignedRequestObject  bool            `json:"require_signed_request_object,omitempty"`         // RFC 9101
+	RequirePushedRequests       bool            `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126
 	// Purpose is our own member: why the service asks, shown on the consent page.
 	Purpose string `json:"purpose,omitempty"`
 }
@@ -98,7 +102,7 @@ func (c Client) Document() Document {
 	}
 	for _, list := range []*[]string{
 		&d.RedirectURIs, &d.PostLogoutRedirectURIs, &d.GrantTypes, &d.ResponseTypes, (*[]string)(&d.Scope),
-		&d.Contacts, &d.DefaultACRValues, &d.Resources,
+		&d.Contacts, &d.DefaultACRValues, &d.Resources, &d.RequestURIs,
 	} {
 		*list = slices.Clone(*list) // a document is made to be changed, the registry's memory is not
 	}

@@ -64,7 +64,7 @@ func New(d Deps) (*Registry, error) {
 	fetcher := newFetcher(d.Policy.Fetch)
 	return &Registry{
 		db: d.DB, audit: d.Audit, policy: d.Policy,
-		rules:  rules{scopes: d.Scopes},
+		rules:  rules{scopes: d.Scopes, loopback: d.Policy.Fetch.Loopback},
 		store:  store{db: d.DB},
 		cache:  newCache(d.Policy.CacheFor),
 		fetch:  fetcher,

@@ -45,7 +45,10 @@ func GrantTypes() []string {
 
 // rules decide what may be registered. They are pure: what has to be fetched
 // (sector_identifier_uri) is looked at by the registry.
-type rules struct{ scopes []string }
+type rules struct {
+	scopes   []string
+	loopback bool // addresses on this machine will do
+}
 
 // client turns a document into a client with every default filled in, or says
 // what is wrong with it. Notes name what was taken otherwise than asked for.
@@ -53,8 +56,8 @@ func (r rules) client(d Document) (Client, []string, error) {
 	d = d.normalised()
 	d, notes := withDefaults(d)
 	for _, check := range []func(Document) error{
-		checkWords, checkGrants, checkAuthentication, checkRedirects, checkPages, checkKeys,
-		checkAlgorithms, checkTexts, checkSector, checkResources, checkPKCE, r.checkScope, checkLevels,
+		checkWords, checkGrants, checkAuthentication, checkRedirects, r.checkPages, checkKeys,
+		checkAlgorithms, checkTexts, checkSector, checkResources, checkPKCE, checkRequests, r.checkScope, checkLevels,
 	} {
 		if err := check(d); err != nil {
 			return Client{}, nil, err
@@ -140,6 +143,18 @@ func checkAuthentication(d Document) error {
 func checkPKCE(d Document) error {
 	if d.TokenEndpointAuthMethod == AuthNone && !*d.RequirePKCE {
 		return invalid("require_pkce", "cannot be false for a public client")
+	}
+	return nil
+}
+
+// checkRequests is about signed and pushed authorization requests.
+func checkRequests(d Document) error {
+	alg, keys := d.RequestObjectSigningAlg, d.JWKS != nil || d.JWKSURI != ""
+	switch {
+	case alg != "" && !slices.Contains(Algorithms(), alg):
+		return unsupported("request_object_signing_alg", alg, Algorithms())
+	case (alg != "" || d.RequireSignedRequestObject) && !keys:
+		return invalid("jwks", "or jwks_uri is needed for signed request objects")
 	}
 	return nil
 }

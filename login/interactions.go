@@ -59,6 +59,9 @@ type Request struct {
 	Lang        string
 	LoginHint   string
 	RequestedAt time.Time // zero: now, by the database's clock
+	// Life is how long it waits for its browser; zero is the sixty minutes that
+	// it has once a browser has come.
+	Life time.Duration
 }
 
 // Answer is what the citizen said on the consent page, and in which session.
@@ -136,7 +139,10 @@ func (n *Interactions) Start(ctx context.Context, browser string, req Request) (
 	if err != nil {
 		return Interaction{}, fmt.Errorf("start interaction: %w", err)
 	}
-	if err := n.store.insert(ctx, &i, sealed); err != nil {
+	if req.Life == 0 {
+		req.Life = interactionLife
+	}
+	if err := n.store.insert(ctx, &i, sealed, req.Life); err != nil {
 		return Interaction{}, fmt.Errorf("start interaction: %w", err)
 	}
 	if err := n.dropOldest(ctx, i.browser); err != nil {
@@ -177,6 +183,23 @@ func (n *Interactions) Get(ctx context.Context, browser, id string) (Interaction
 		return Interaction{}, fmt.Errorf("get interaction: %w", err)
 	}
 	return i, nil
+}
+
+// Take gives an interaction that was started with a Life of its own to the
+// browser that brings it in time; from then on it has its sixty minutes. The
+// same browser may bring it again; any other gets a *LostError.
+func (n *Interactions) Take(ctx context.Context, browser, id string) (Interaction, error) {
+	if browser == "" {
+		return Interaction{}, &LostError{}
+	}
+	hash := digest("browser", browser)
+	if err := n.store.take(ctx, digest("interaction", id), hash); err != nil {
+		return Interaction{}, fmt.Errorf("take interaction: %w", err)
+	}
+	if err := n.dropOldest(ctx, hash); err != nil {
+		return Interaction{}, fmt.Errorf("take interaction: %w", err)
+	}
+	return n.Get(ctx, browser, id)
 }
 
 // bind gives an interaction without a browser to this one, if it is the first,

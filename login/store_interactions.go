@@ -43,7 +43,7 @@ type result struct {
 
 func outcome(tx *gorm.DB) result { return result{tx.RowsAffected, tx.Error} }
 
-func (s interactionStore) insert(ctx context.Context, i *Interaction, sealed []byte) error {
+func (s interactionStore) insert(ctx context.Context, i *Interaction, sealed []byte, life time.Duration) error {
 	var requested any = i.RequestedAt
 	if i.RequestedAt.IsZero() {
 		requested = s.db.NowExpr()
@@ -53,7 +53,7 @@ func (s interactionStore) insert(ctx context.Context, i *Interaction, sealed []b
 		(client_id, id_hash, browser_hash, sealed, created_at, requested_at, expires_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING requested_at, expires_at`,
 		i.Client, digest("interaction", i.ID), i.browser, sealed,
-		s.db.NowExpr(), requested, s.db.NowPlus(interactionLife)).Row().Scan(&at, &until)
+		s.db.NowExpr(), requested, s.db.NowPlus(life)).Row().Scan(&at, &until)
 	i.RequestedAt, i.ExpiresAt = at.Time, until.Time
 	return err
 }
@@ -62,6 +62,13 @@ func (s interactionStore) insert(ctx context.Context, i *Interaction, sealed []b
 func (s interactionStore) bind(ctx context.Context, idHash, browser []byte) error {
 	return s.db.Write(ctx).Exec(`UPDATE interactions SET browser_hash = ?
 		WHERE id_hash = ? AND browser_hash IS NULL`, browser, idHash).Error
+}
+
+// take is bind in time, and with it the interaction's whole life begins.
+func (s interactionStore) take(ctx context.Context, idHash, browser []byte) error {
+	return s.db.Write(ctx).Exec(`UPDATE interactions SET browser_hash = ?, expires_at = ?
+		WHERE id_hash = ? AND browser_hash IS NULL AND ended_at IS NULL AND expires_at > ?`,
+		browser, s.db.NowPlus(interactionLife), idHash, s.db.NowExpr()).Error
 }
 
 // dropOldest ends all but the newest of a browser's open interactions.

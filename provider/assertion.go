@@ -72,7 +72,7 @@ func (p *Provider) checkAssertion(ctx context.Context, client clients.Client, as
 	if client.TokenEndpointAuthMethod != clients.AuthPrivateKeyJWT {
 		return false, nil
 	}
-	payload, err := p.openAssertion(ctx, client, assertion)
+	payload, _, err := p.openSigned(ctx, client, assertion, assertionAlgorithms(client.TokenEndpointAuthSigningAlg))
 	if err != nil || payload == nil {
 		return false, err
 	}
@@ -92,36 +92,39 @@ func (p *Provider) checkAssertion(ctx context.Context, client clients.Client, as
 	return fresh, nil
 }
 
-// openAssertion returns the payload if one of the client's keys signed it, nil
-// if none did. The algorithms are ours and the client's, never the header's;
-// keys come from the registration, whatever jku, x5u or jwk say.
-func (p *Provider) openAssertion(ctx context.Context, client clients.Client, assertion string) ([]byte, error) {
-	jws, err := jose.ParseSignedCompact(assertion, assertionAlgorithms(client.TokenEndpointAuthSigningAlg))
+// openSigned returns the payload and its typ if one of the client's keys signed
+// it, nil if none did. The algorithms are ours and the client's, never the
+// header's; keys come from the registration, whatever jku, x5u or jwk say.
+func (p *Provider) openSigned(ctx context.Context, client clients.Client, text string, algs []jose.SignatureAlgorithm) (payload []byte, typ string, err error) {
+	jws, err := jose.ParseSignedCompact(text, algs)
 	if err != nil {
-		return nil, nil //nolint:nilerr // not a signature of a kind we take
+		return nil, "", nil //nolint:nilerr // not a signature of a kind we take
 	}
 	header := jws.Signatures[0].Protected
 	keys, err := p.clients.Keys(ctx, client, header.KeyID)
 	if errors.Is(err, clients.ErrKeys) {
-		return nil, nil
+		return nil, "", nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
+	typ, _ = header.ExtraHeaders[jose.HeaderType].(string)
 	for _, k := range keys {
 		if k.Algorithm != "" && k.Algorithm != header.Algorithm || k.Use != "" && k.Use != "sig" {
 			continue
 		}
 		if payload, err := jws.Verify(k.Key); err == nil {
-			return payload, nil
+			return payload, typ, nil
 		}
 	}
-	return nil, nil
+	return nil, "", nil
 }
 
 // checkAssertionClaims is everything about an assertion that needs no database.
 func (p *Provider) checkAssertionClaims(client clients.Client, a assertionClaims, now time.Time) (expires time.Time, ok bool) {
-	ours := func(aud string) bool { return aud == p.issuer || aud == p.issuer+tokenPath }
+	ours := func(aud string) bool {
+		return aud == p.issuer || aud == p.issuer+tokenPath || aud == p.issuer+parPath && client.Profile != clients.ProfileFAPI2
+	}
 	expires, hasEnd := numericDate(a.ExpiresAt)
 	switch {
 	case a.Issuer != client.ID, a.Subject != client.ID:

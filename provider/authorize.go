@@ -20,6 +20,9 @@ func (p *Provider) authorize(c echo.Context) error {
 	if err != nil {
 		return untrusted(err)
 	}
+	if pushed(f) {
+		return p.takePushed(c, f)
+	}
 	return p.begin(c, f, func(r *authRequest) error { return p.proceed(c, r, nil) })
 }
 
@@ -37,18 +40,27 @@ func (p *Provider) keepAuthorize(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if pushed(f) { // kept already; the GET brings the cookie that it is waiting for
+		return c.Redirect(http.StatusSeeOther, authorizePath+"?"+f.Encode("client_id", "request_uri"))
+	}
 	return p.begin(c, f, func(r *authRequest) error { return p.keep(c, r, "") })
 }
 
 // begin checks a request that has just come in, and goes on with one that holds.
 func (p *Provider) begin(c echo.Context, f form, then func(*authRequest) error) error {
 	ctx := c.Request().Context()
-	r, err := p.trust(ctx, f)
+	r, refusal, err := p.opened(ctx, f)
 	if err != nil {
 		return err
 	}
-	if err := p.check(ctx, r); err != nil {
-		return p.refuse(c, r, err)
+	if refusal == nil {
+		refusal = p.check(ctx, r)
+	}
+	if refusal == nil && r.client.RequirePushedRequests {
+		refusal = badRequest(codeInvalidRequest, "the client has to push its requests")
+	}
+	if refusal != nil {
+		return p.refuse(c, r, refusal)
 	}
 	return then(r)
 }
@@ -59,6 +71,11 @@ func (p *Provider) resume(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	return p.goOn(c, i)
+}
+
+// goOn takes a kept request up again.
+func (p *Provider) goOn(c echo.Context, i login.Interaction) error {
 	f, err := parseParameters(i.Params)
 	if err != nil {
 		return fmt.Errorf("read kept request: %w", err)
@@ -126,10 +143,7 @@ func stepURL(s step, id string) string {
 
 // keep makes an interaction of a request and sends the browser to it.
 func (p *Provider) keep(c echo.Context, r *authRequest, browser string) error {
-	i, err := p.interactions.Start(c.Request().Context(), browser, login.Request{
-		Client: r.client.ID, Params: r.kept(), Wants: r.wants(),
-		Lang: r.form.Get("ui_locales"), LoginHint: r.form.Get("login_hint"),
-	})
+	i, err := p.interactions.Start(c.Request().Context(), browser, r.interaction(0))
 	if err != nil {
 		return err
 	}

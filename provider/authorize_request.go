@@ -129,12 +129,7 @@ func (r *authRequest) checkSize() error {
 
 // checkUnsupported refuses by name what would otherwise be silently ignored.
 func (r *authRequest) checkUnsupported() error {
-	switch {
-	case r.form.Get("request") != "":
-		return badRequest(codeRequestUnsupported, "request is not supported")
-	case r.form.Get("request_uri") != "":
-		return badRequest(codeRequestURIUnsupported, "request_uri is not supported")
-	case r.form.Get("registration") != "":
+	if r.form.Get("registration") != "" {
 		return badRequest(codeRegistrationUnsupported, "registration is not supported")
 	}
 	return nil

@@ -25,8 +25,7 @@ const (
 const discoveryAge = 15 * time.Minute
 
 // metadata is what OpenID Connect Discovery, RFC 8414 and RP-Initiated Logout
-// publish. It says what this program does, and says no where silence would
-// mean yes (request_uri_parameter_supported).
+// publish. It says what this program does.
 type metadata struct {
 	Issuer                string   `json:"issuer"`
 	AuthorizationEndpoint string   `json:"authorization_endpoint"`
@@ -36,6 +35,7 @@ type metadata struct {
 	IntrospectionEndpoint string   `json:"introspection_endpoint"`
 	RevocationEndpoint    string   `json:"revocation_endpoint"`
 	EndSessionEndpoint    string   `json:"end_session_endpoint"`
+	PAREndpoint           string   `json:"pushed_authorization_request_endpoint"`
 	Scopes                []string `json:"scopes_supported"`
 	Claims                []string `json:"claims_supported"`
 	ClaimTypes            []string `json:"claim_types_supported"`
@@ -58,6 +58,8 @@ type metadata struct {
 	ClaimsParameter       bool     `json:"claims_parameter_supported"`
 	RequestParameter      bool     `json:"request_parameter_supported"`
 	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
+	RequestURIRegistered  bool     `json:"require_request_uri_registration"`
+	RequestObjectAlgs     []string `json:"request_object_signing_alg_values_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
@@ -73,6 +75,7 @@ func (p *Provider) metadata() metadata {
 		IntrospectionEndpoint: p.issuer + introspectPath,
 		RevocationEndpoint:    p.issuer + revokePath,
 		EndSessionEndpoint:    p.issuer + EndSessionPath,
+		PAREndpoint:           p.issuer + parPath,
 		Scopes:                p.scopes,
 		Claims:                p.claimNames(),
 		ClaimTypes:            []string{"normal"},
@@ -93,6 +96,10 @@ func (p *Provider) metadata() metadata {
 		RevocationAuth:        all,
 		RevocationAuthAlgs:    Algorithms(),
 		ClaimsParameter:       true,
+		RequestParameter:      true,
+		RequestURIParameter:   true,
+		RequestURIRegistered:  true,
+		RequestObjectAlgs:     Algorithms(),
 		IssParameter:          true,
 	}
 }

@@ -47,8 +47,10 @@ func TestDiscoverySaysWhatThisProviderDoes(t *testing.T) {
 		doc := h.do(h.get(openIDPath, "")).json(t)
 		list := func(items ...any) []any { return items }
 		want := map[string]any{
-			"request_parameter_supported":                      false, // silence would mean so too
-			"request_uri_parameter_supported":                  false, // silence would mean true
+			"request_parameter_supported":                      true,
+			"request_uri_parameter_supported":                  true,
+			"require_request_uri_registration":                 true,
+			"request_object_signing_alg_values_supported":      list("RS256", "PS256", "ES256", "EdDSA"),
 			"claims_parameter_supported":                       true,
 			"authorization_response_iss_parameter_supported":   true,
 			"code_challenge_methods_supported":                 list("S256"),

@@ -30,8 +30,8 @@ const (
 	codeConsentRequired         = "consent_required"
 	codeUnmetACR                = "unmet_authentication_requirements"
 	codeInteractionRequired     = "interaction_required"
-	codeRequestUnsupported      = "request_not_supported"
-	codeRequestURIUnsupported   = "request_uri_not_supported"
+	codeInvalidRequestObject    = "invalid_request_object"
+	codeInvalidRequestURI       = "invalid_request_uri"
 	codeRegistrationUnsupported = "registration_not_supported"
 )
 

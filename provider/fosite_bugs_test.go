@@ -83,24 +83,8 @@ func TestPKCEIsAskedFor(t *testing.T) {
 	})
 }
 
-// B3 and B4: request objects, signed or not, were believed or silently ignored.
-// Until we read them ourselves they are refused by name.
-func TestB3B4RequestObjectsAreRefusedByName(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		h := newInstallation(t, db)
-		s := h.service("")
-		s.signIn(h.people())
-		for _, scope := range []string{"openid", "profile"} {
-			for name, want := range map[string]string{
-				"request": codeRequestUnsupported, "request_uri": codeRequestURIUnsupported, "registration": codeRegistrationUnsupported,
-			} {
-				if got := s.refused("scope", scope, name, "eyJhbGciOiJub25lIn0.e30."); got != want {
-					t.Errorf("%s with scope %s: %q, want %q", name, scope, got, want)
-				}
-			}
-		}
-	})
-}
+// B3 and B4, request objects that were believed or silently ignored: see
+// TestRequestObject and TestRequestObjectsThatAreRefused.
 
 // B8: a missing or short state was refused, and errors carried an empty one.
 func TestB8StateIsTheServicesBusiness(t *testing.T) {

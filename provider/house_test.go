@@ -82,7 +82,8 @@ func newHouse(t testing.TB, db *database.DB, ring *secrets.Ring) *house {
 	}))
 	h.clients = must[*clients.Registry](t)(clients.New(clients.Deps{
 		DB: db, Audit: h.audit, Scopes: allScopes(),
-		Policy: clients.Policy{CacheFor: time.Minute}, // no statement of its own while others are counted
+		// no statement of its own while others are counted
+		Policy: clients.Policy{CacheFor: time.Minute, Fetch: clients.FetchPolicy{Loopback: true}},
 	}))
 	h.addCredentials(ring)
 	h.interactions = must[*login.Interactions](t)(login.NewInteractions(db))

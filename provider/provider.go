@@ -46,6 +46,8 @@ type Lifetimes struct {
 	IDToken      time.Duration // 10 minutes
 	Refresh      time.Duration // 30 days from the sign-in, whatever the use
 	RefreshGrace time.Duration // 30 seconds for a retry of a refresh
+	// PushedRequest is how long a pushed request waits for its browser: 60 seconds.
+	PushedRequest time.Duration
 }
 
 func (l Lifetimes) withDefaults() Lifetimes {
@@ -59,6 +61,7 @@ func (l Lifetimes) withDefaults() Lifetimes {
 	or(&l.IDToken, 10*time.Minute)
 	or(&l.Refresh, 30*24*time.Hour)
 	or(&l.RefreshGrace, 30*time.Second)
+	or(&l.PushedRequest, time.Minute)
 	return l
 }
 
@@ -163,6 +166,7 @@ func (p *Provider) Mount(e *echo.Echo) {
 	e.GET(authorizePath, p.authorize)
 	e.POST(authorizePath, p.keepAuthorize)
 	e.GET(authorizePath+"/:id", p.resume, p.lost.Catch)
+	e.POST(parPath, p.push)
 	open(e, tokenPath, p.token, http.MethodPost)
 	p.mountResources(e)
 }

@@ -224,7 +224,9 @@ func (v *services) services() (err error) {
 	if err := v.reports(); err != nil {
 		return err
 	}
-	v.clients, err = clients.New(clients.Deps{DB: v.db, Audit: v.audit, Policy: v.policy.clients, Scopes: scopes})
+	registry := v.policy.clients
+	registry.Fetch.Loopback = v.settings.loopback()
+	v.clients, err = clients.New(clients.Deps{DB: v.db, Audit: v.audit, Policy: registry, Scopes: scopes})
 	return err
 }
 
