@@ -46,9 +46,6 @@ type fixture struct {
 	fails   map[delivery.Channel]error
 	senders map[delivery.Channel]delivery.Sender // the outbox's own map
 	seen    atomic.Int64                         // tries that were looked at
-	// requests follow what becomes of halves, where a test has them
-	requests *Enrolments
-	letters  []delivery.Letter // all of them, as they left
 }
 
 type option func(*Deps)
@@ -122,18 +119,8 @@ func (f *fixture) newOutbox(d Deps) *delivery.Outbox {
 		Words: func(_, key, channel string, data map[string]string) (string, string, error) {
 			return key, "parte\n" + data["Half"] + data["Code"] + "\n" + data["Tracking"] + "\n", nil
 		},
-		Accepted: func(ctx context.Context, r delivery.Receipt) error {
-			if err := f.Accepted(ctx, r); err != nil || f.requests == nil {
-				return err
-			}
-			return f.requests.Accepted(ctx, r)
-		},
-		Failed: func(ctx context.Context, r delivery.Receipt) error {
-			if err := f.Failed(ctx, r); err != nil || f.requests == nil {
-				return err
-			}
-			return f.requests.Failed(ctx, r)
-		},
+		Accepted: func(ctx context.Context, r delivery.Receipt) error { return f.Accepted(ctx, r) },
+		Failed:   func(ctx context.Context, r delivery.Receipt) error { return f.Failed(ctx, r) },
 	})
 	if err != nil {
 		f.t.Fatal(err)
@@ -150,7 +137,6 @@ func (f *fixture) Send(_ context.Context, l delivery.Letter) error {
 	if err := f.fails[l.Channel]; err != nil {
 		return err
 	}
-	f.letters = append(f.letters, l)
 	if f.box[l.Citizen] == nil {
 		f.box[l.Citizen] = map[delivery.MessageKey]string{}
 	}

@@ -35,18 +35,11 @@ func (s *Service) Issue(ctx context.Context, by audit.Actor, fc citizens.FiscalC
 	if err != nil {
 		return err
 	}
-	pin, err := generate(s.policy.Alphabet, initialLength, who, citizens.DateOf(now))
+	d, err := s.draft(ctx, who, kind, messages)
 	if err != nil {
 		return fmt.Errorf("issue a PIN: %w", err)
 	}
-	c := credential{CitizenID: who.ID, Kind: kind, Form: initial, Origin: enrolment, State: PendingDelivery}
-	c.DueAt.Time = now.Add(s.policy.Patience)
-	if err := s.hashNew(ctx, &c, pin); err != nil {
-		return fmt.Errorf("issue a PIN: %w", err)
-	}
-	first, second := pin.halves()
-	messages[0].Words["Half"], messages[1].Words["Half"] = first, second
-	err = s.db.InTx(ctx, func(ctx context.Context) error { return s.dispatch(ctx, by, c, messages) })
+	err = s.db.InTx(ctx, func(ctx context.Context) error { return s.dispatch(ctx, by, d.credential, d.messages) })
 	if err != nil && !errors.Is(err, ErrPending) {
 		return fmt.Errorf("issue a PIN: %w", err)
 	}

@@ -31,6 +31,7 @@ const (
 	PINWrap       Name = "pin-wrap"       // last layer of a PIN's hash
 	CandidateSeal Name = "candidate-seal" // a new PIN while it is shown
 	RequestsSeal  Name = "requests-seal"  // what a request for a PIN says
+	RequestsIndex Name = "requests-index" // finds its codes by their HMAC
 	SigningWrap   Name = "signing-wrap"   // the tokens' signing keys at rest
 	Throttle      Name = "throttle"       // names of people in throttle rows
 	Subject       Name = "subject"        // pairwise subjects: never rotates
@@ -52,6 +53,7 @@ var kinds = map[Name]func() *tinkpb.KeyTemplate{
 	CandidateSeal:  aead.AES256GCMKeyTemplate,
 	SigningWrap:    aead.AES256GCMKeyTemplate,
 	RequestsSeal:   aead.AES256GCMKeyTemplate,
+	RequestsIndex:  prf.HMACSHA256PRFKeyTemplate,
 	CitizensIndex:  prf.HMACSHA256PRFKeyTemplate,
 	PINPepper:      prf.HMACSHA256PRFKeyTemplate,
 	Throttle:       prf.HMACSHA256PRFKeyTemplate,

@@ -26,9 +26,9 @@ const (
 )
 
 // mountRequest adds the request for a PIN and what follows it. Without
-// enrolments there is none.
+// requests there is none.
 func (h *Handler) mountRequest(e *echo.Echo) {
-	if h.Enrolments == nil {
+	if h.Requests == nil {
 		return
 	}
 	e.GET(requestPath, h.askRequest)
@@ -160,7 +160,7 @@ func (h *Handler) sendRequest(c echo.Context, v visit) error {
 		return h.showReview(c, v, []templates.FieldProblem{templates.WrongCaptcha()}, templates.CaptchaWrong, h.challenge)
 	}
 	a.Language = web.Language(c)
-	tracking, err := h.Enrolments.Submit(c.Request().Context(), login.Actor(c, nil), a, nonce)
+	tracking, err := h.Requests.Submit(c.Request().Context(), login.Actor(c, nil), a, nonce)
 	if err != nil {
 		return err
 	}
@@ -168,11 +168,11 @@ func (h *Handler) sendRequest(c echo.Context, v visit) error {
 }
 
 func (h *Handler) sentBefore(c echo.Context, v visit, nonce string) (bool, error) {
-	sent, err := h.Enrolments.Submitted(c.Request().Context(), nonce)
+	sent, err := h.Requests.Submitted(c.Request().Context(), nonce)
 	if err != nil || !sent {
 		return false, err
 	}
-	tracking, err := h.Enrolments.TrackingCode(nonce)
+	tracking, err := h.Requests.TrackingCode(nonce)
 	if err != nil {
 		return false, err
 	}
@@ -237,14 +237,14 @@ func (h *Handler) requestPage(v visit, step string) templates.Request {
 	}
 	return templates.Request{
 		Step: step, Typed: v.form, Hidden: append(hidden, v.others(step)...), Channels: h.channels(),
-		Restricted: h.Enrolments.Restricted(), HomeURL: v.address(homePath, nil),
+		Restricted: h.Requests.Restricted(), HomeURL: v.address(homePath, nil),
 	}
 }
 
 // channels are those by which a first half can leave.
 func (h *Handler) channels() []string {
 	var names []string
-	for _, c := range h.Enrolments.Channels() {
+	for _, c := range h.Requests.Channels() {
 		names = append(names, string(c))
 	}
 	return names

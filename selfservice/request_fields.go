@@ -10,8 +10,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"ente.example/idp/citizens"
-	"ente.example/idp/credentials"
 	"ente.example/idp/delivery"
+	"ente.example/idp/enrolment"
 	"ente.example/idp/templates"
 	"ente.example/idp/web"
 )
@@ -89,9 +89,9 @@ func (r *reading) note(field string, p templates.Problem) {
 }
 
 // read understands the form, and says at which fields it does not (R16).
-func (f form) read(channels []string) (credentials.Application, mistakes) {
+func (f form) read(channels []string) (enrolment.Application, mistakes) {
 	r := reading{form: f, wrong: mistakes{}}
-	a := credentials.Application{}
+	a := enrolment.Application{}
 	r.step = templates.StepPerson
 	r.person(&a, citizens.DateOf(time.Now()))
 	r.step = templates.StepResidence
@@ -115,7 +115,7 @@ func (r *reading) text(field string, required bool) string {
 	return text
 }
 
-func (r *reading) person(a *credentials.Application, today citizens.Date) {
+func (r *reading) person(a *enrolment.Application, today citizens.Date) {
 	var err error
 	a.FiscalCode, err = citizens.ParseOwnFiscalCode(r.form["fiscal_code"])
 	switch {
@@ -139,14 +139,14 @@ func (r *reading) person(a *credentials.Application, today citizens.Date) {
 
 const oldest = 130 // years
 
-func (r *reading) birth(a *credentials.Application, today citizens.Date) {
+func (r *reading) birth(a *enrolment.Application, today citizens.Date) {
 	born, err := citizens.ParseDate(r.form["birth_date"])
 	switch {
 	case r.form["birth_date"] == "":
 		r.note("birth_date", templates.FieldMissing)
 	case err != nil, born.After(today), born.Age(today) > oldest:
 		r.note("birth_date", templates.FieldShape)
-	case credentials.Minor(born, today):
+	case enrolment.Minor(born, today):
 		r.note("birth_date", templates.FieldMinor)
 	default:
 		a.Declared.BirthDate = born
@@ -167,7 +167,7 @@ func (r *reading) birth(a *credentials.Application, today citizens.Date) {
 
 // ambiguous lets the codice fiscale choose among places of one name: asking
 // would teach nothing.
-func (r *reading) ambiguous(a *credentials.Application, several *citizens.AmbiguousPlaceError) {
+func (r *reading) ambiguous(a *enrolment.Application, several *citizens.AmbiguousPlaceError) {
 	for _, p := range several.Places {
 		if !a.FiscalCode.IsZero() && p.Code == a.FiscalCode.Place() {
 			a.Declared.BirthPlace = p.Code
@@ -179,7 +179,7 @@ func (r *reading) ambiguous(a *credentials.Application, several *citizens.Ambigu
 
 var italianCAP = regexp.MustCompile(`^[0-9]{5}$`)
 
-func (r *reading) residence(a *credentials.Application) {
+func (r *reading) residence(a *enrolment.Application) {
 	a.Residence = citizens.Address{Street: r.text("residence_street", true), Locality: r.text("residence_locality", true)}
 	country, err := citizens.ParseCountry(r.form["residence_country"])
 	switch {
@@ -200,7 +200,7 @@ func (r *reading) residence(a *credentials.Application) {
 	a.Residence.Region = r.text("residence_region", false)
 }
 
-func (r *reading) contacts(a *credentials.Application, channels []string) {
+func (r *reading) contacts(a *enrolment.Application, channels []string) {
 	var err error
 	a.Phone, err = citizens.ParsePhone(r.form["phone"])
 	switch {
@@ -209,7 +209,7 @@ func (r *reading) contacts(a *credentials.Application, channels []string) {
 	case err != nil:
 		r.note("phone", templates.FieldShape)
 	}
-	slot, ok := credentials.ParseSlot(r.form["call_slot"])
+	slot, ok := enrolment.ParseSlot(r.form["call_slot"])
 	if !ok {
 		r.note("call_slot", templates.FieldShape)
 	}
@@ -243,7 +243,7 @@ func (r *reading) contact(kind citizens.ContactKind) citizens.Contact {
 }
 
 // channel is where the first half goes: to a contact that was typed.
-func (r *reading) channel(a *credentials.Application, channels []string) {
+func (r *reading) channel(a *enrolment.Application, channels []string) {
 	chosen := r.form["first_half_channel"]
 	field := map[string]string{"sms": "mobile", "email": "email", "pec": "pec"}[chosen]
 	switch {

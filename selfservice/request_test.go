@@ -15,6 +15,7 @@ import (
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
 	"ente.example/idp/delivery"
+	"ente.example/idp/enrolment"
 	"ente.example/idp/login/logintest"
 	"ente.example/idp/secrets"
 	"ente.example/idp/selfservice"
@@ -25,10 +26,10 @@ import (
 // office is a house where PINs can be asked for, and everybody's letter box.
 type office struct {
 	*logintest.House
-	t          *testing.T
-	pins       *credentials.Service
-	enrolments *credentials.Enrolments
-	outbox     *delivery.Outbox
+	t        *testing.T
+	pins     *credentials.Service
+	requests *enrolment.Requests
+	outbox   *delivery.Outbox
 
 	mu      sync.Mutex
 	letters []delivery.Letter
@@ -67,7 +68,7 @@ func newOffice(t *testing.T, db *database.DB) *office {
 			if err := o.pins.Accepted(ctx, r); err != nil {
 				return err
 			}
-			return o.enrolments.Accepted(ctx, r)
+			return o.requests.Accepted(ctx, r)
 		},
 		Failed: func(context.Context, delivery.Receipt) error { return nil },
 	})
@@ -82,14 +83,17 @@ func newOffice(t *testing.T, db *database.DB) *office {
 		Policy: credentials.DefaultPolicy(), Eligibility: citizens.Open,
 		Ended: func(context.Context, citizens.ID, credentials.Reason) error { return nil },
 		FirstAccess: func(ctx context.Context, id citizens.ID, pin credentials.ID) error {
-			return o.enrolments.FirstAccess(ctx, id, pin)
+			return o.requests.FirstAccess(ctx, id, pin)
 		},
 	})
 	must(t, o.pins, err)
-	o.enrolments, err = credentials.NewEnrolments(credentials.EnrolmentDeps{Pins: o.pins, Seal: ring.AEAD(secrets.CitizensSeal)})
-	must(t, o.enrolments, err)
+	o.requests, err = enrolment.New(enrolment.Deps{
+		DB: db, Citizens: o.Citizens, Outbox: o.outbox, Audit: o.Audit, Pins: o.pins,
+		Seal: ring.AEAD(secrets.RequestsSeal), Index: ring.PRF(secrets.RequestsIndex),
+	})
+	must(t, o.requests, err)
 	pages, err := selfservice.New(selfservice.Deps{
-		Interactions: o.Interactions, Clients: o.Clients, Credentials: o.pins, Enrolments: o.enrolments,
+		Interactions: o.Interactions, Clients: o.Clients, Credentials: o.pins, Requests: o.requests,
 	})
 	must(t, pages, err)
 	pages.Mount(o.Echo)
@@ -100,7 +104,7 @@ func newOffice(t *testing.T, db *database.DB) *office {
 func (o *office) post() {
 	o.t.Helper()
 	for range 3 {
-		if err := o.enrolments.Work(o.t.Context()); err != nil {
+		if err := o.requests.Work(o.t.Context()); err != nil {
 			o.t.Fatal(err)
 		}
 		if err := o.outbox.Flush(o.t.Context()); err != nil {
@@ -190,7 +194,7 @@ func TestR10FromTheFirstPageToTheFirstSignIn(t *testing.T) {
 		}
 		code := tracking(t, p)
 		o.post()
-		sent := o.letter(credentials.ContactCode)
+		sent := o.letter(enrolment.ContactCode)
 		if sent.Channel != delivery.SMS || sent.To.Reveal() != "+393401234567" {
 			t.Errorf("the code went by %s", sent.Channel)
 		}
@@ -351,9 +355,9 @@ func TestDataAreCheckedOnce(t *testing.T) {
 		}
 		code := tracking(t, p)
 		o.post()
-		b.Submit(b.Get("/pin/request/confirm"), "tracking_code", code, "code", alone.FindString(o.letter(credentials.ContactCode).Body.Reveal()))
+		b.Submit(b.Get("/pin/request/confirm"), "tracking_code", code, "code", alone.FindString(o.letter(enrolment.ContactCode).Body.Reveal()))
 		o.post()
-		calls, err := o.enrolments.Calls(t.Context())
+		calls, err := o.requests.Calls().List(t.Context())
 		if err != nil || len(calls) != 1 || calls[0].Reasons[0] != "data differ from the codice fiscale" {
 			t.Errorf("calls %v, %v", calls, err)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"ente.example/idp/clients"
 	"ente.example/idp/credentials"
+	"ente.example/idp/enrolment"
 	"ente.example/idp/login"
 	"ente.example/idp/throttle"
 )
@@ -24,8 +25,8 @@ type Deps struct {
 	Interactions *login.Interactions // the sign-in to go back to
 	Clients      *clients.Registry   // and the service it is for
 	Credentials  *credentials.Service
-	// Enrolments may be nil: nobody can then ask for a PIN here.
-	Enrolments *credentials.Enrolments
+	// Requests may be nil: nobody can then ask for a PIN here.
+	Requests *enrolment.Requests
 	// Captchas may be nil: no page then has or asks for a captcha.
 	Captchas *throttle.Captchas
 	// Lock is what is said about waiting; zero says the rule's figures.

@@ -8,6 +8,7 @@ import (
 
 	"ente.example/idp/citizens"
 	"ente.example/idp/credentials"
+	"ente.example/idp/enrolment"
 	"ente.example/idp/login"
 	"ente.example/idp/templates"
 	"ente.example/idp/web"
@@ -59,7 +60,7 @@ func (h *Handler) takeProof(c echo.Context) error {
 		p.Problem = templates.FormInvalidField
 		return left.render(c, p)
 	}
-	err = h.Enrolments.Prove(c.Request().Context(), login.Actor(c, nil), tracking, code)
+	err = h.Requests.Prove(c.Request().Context(), login.Actor(c, nil), tracking, code)
 	if errors.Is(err, credentials.ErrCodeWrong) {
 		p.Problem = templates.CodeWrong
 		return left.render(c, p)
@@ -110,8 +111,8 @@ func (h *Handler) track(c echo.Context) error {
 }
 
 func (h *Handler) notArrived(c echo.Context, l left, p templates.Track, tracking credentials.Code, fc citizens.FiscalCode) error {
-	err := h.Enrolments.NotArrived(c.Request().Context(), login.Actor(c, nil), tracking, fc)
-	if errors.Is(err, credentials.ErrUnknownRequest) {
+	err := h.Requests.NotArrived(c.Request().Context(), login.Actor(c, nil), tracking, fc)
+	if errors.Is(err, enrolment.ErrUnknownRequest) {
 		return h.showTracked(c, l, p, tracking, fc) // pressed twice, or too early
 	}
 	if err != nil {
@@ -123,8 +124,8 @@ func (h *Handler) notArrived(c echo.Context, l left, p templates.Track, tracking
 }
 
 func (h *Handler) showTracked(c echo.Context, l left, p templates.Track, tracking credentials.Code, fc citizens.FiscalCode) error {
-	t, err := h.Enrolments.Track(c.Request().Context(), tracking, fc)
-	if errors.Is(err, credentials.ErrUnknownRequest) {
+	t, err := h.Requests.Track(c.Request().Context(), tracking, fc)
+	if errors.Is(err, enrolment.ErrUnknownRequest) {
 		p.Problem = templates.TrackUnknown
 		return l.render(c, p)
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"ente.example/idp/credentials"
+	"ente.example/idp/enrolment"
 )
 
 type callbacksCommands struct {
@@ -35,9 +35,9 @@ type callDoc struct {
 	DueAt     time.Time  `json:"due_at"`
 }
 
-func callDocument(c credentials.Callback) callDoc {
+func callDocument(c enrolment.Call) callDoc {
 	return callDoc{
-		ID: c.ID, Citizen: string(c.Citizen), Request: c.Enrolment, Name: c.Name, Phone: c.Phone, Reasons: c.Reasons, Slot: string(c.Slot),
+		ID: c.ID, Citizen: string(c.Citizen), Request: c.Request, Name: c.Name, Phone: c.Phone, Reasons: c.Reasons, Slot: string(c.Slot),
 		TimeZone: c.Zone.String(), From: c.Window.From, Until: c.Window.Until, State: string(c.State), Operator: c.Operator, HeldUntil: c.HeldUntil,
 		Attempts: c.Attempts, CreatedAt: c.CreatedAt, DueAt: c.DueAt,
 	}
@@ -55,7 +55,7 @@ type callbacksList struct{}
 // Run lists the open calls, those due first before the others.
 func (*callbacksList) Run(i *invocation) error {
 	return i.with(func(ctx context.Context, v *services) error {
-		list, err := v.requests.Calls(ctx)
+		list, err := v.requests.Calls().List(ctx)
 		if err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ type callbacksAssign struct {
 // Run takes a call. Its number is shown, and the audit says to whom.
 func (c *callbacksAssign) Run(i *invocation) error {
 	return i.with(func(ctx context.Context, v *services) error {
-		call, err := v.requests.AssignCall(ctx, operator(), c.ID)
+		call, err := v.requests.Calls().Assign(ctx, operator(), c.ID)
 		if err != nil {
 			return err
 		}
@@ -103,12 +103,12 @@ func (c *callbacksClose) Run(i *invocation) error {
 		return err
 	}
 	return i.with(func(ctx context.Context, v *services) error {
-		if err := v.requests.CloseCall(ctx, operator(), c.ID, how, c.Reason); err != nil {
+		if err := v.requests.Calls().Close(ctx, operator(), c.ID, how, c.Reason); err != nil {
 			return err
 		}
-		words := map[credentials.CallOutcome]string{
-			credentials.CallApproved: "Approved: both halves leave as soon as idp serve delivers them.",
-			credentials.CallRejected: "Rejected: the call and the request are over.",
+		words := map[enrolment.CallOutcome]string{
+			enrolment.CallApproved: "Approved: both halves leave as soon as idp serve delivers them.",
+			enrolment.CallRejected: "Rejected: the call and the request are over.",
 		}[how]
 		if words == "" {
 			words = "Noted. The call is back in the queue, or over after the last attempt."
@@ -118,7 +118,7 @@ func (c *callbacksClose) Run(i *invocation) error {
 }
 
 // outcome is what the command line says, once.
-func (c *callbacksClose) outcome() (credentials.CallOutcome, error) {
+func (c *callbacksClose) outcome() (enrolment.CallOutcome, error) {
 	var said []string
 	for _, one := range []struct {
 		text string
@@ -129,7 +129,7 @@ func (c *callbacksClose) outcome() (credentials.CallOutcome, error) {
 		}
 	}
 	if len(said) == 1 {
-		for _, how := range credentials.CallOutcomes() {
+		for _, how := range enrolment.CallOutcomes() {
 			if string(how) == said[0] {
 				return how, nil
 			}

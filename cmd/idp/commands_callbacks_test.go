@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"ente.example/idp/citizens"
-	"ente.example/idp/credentials"
+	"ente.example/idp/enrolment"
 	"ente.example/idp/templates"
 )
 
@@ -22,7 +22,7 @@ func (s *terminal) owe(cf, phone, reason string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := v.requests.Queue(s.t.Context(), operator(), credentials.Task{Citizen: id, Phone: phone, Slot: credentials.Morning, Reason: reason}); err != nil {
+	if err := v.requests.Calls().Queue(s.t.Context(), operator(), enrolment.Task{Citizen: id, Phone: phone, Slot: enrolment.Morning, Reason: reason}); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -77,7 +77,7 @@ func TestDeskHours(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(h.Openings) != 6 || h.Openings[5] != (credentials.Opening{Day: time.Saturday, From: 8 * time.Hour, To: 14 * time.Hour}) {
+	if len(h.Openings) != 6 || h.Openings[5] != (enrolment.Opening{Day: time.Saturday, From: 8 * time.Hour, To: 14 * time.Hour}) {
 		t.Errorf("openings are %v", h.Openings)
 	}
 	if len(h.Closed) != 1 || h.Closed[0].Day != 25 {

@@ -8,14 +8,14 @@ import (
 	"time"
 
 	"ente.example/idp/citizens"
-	"ente.example/idp/credentials"
+	"ente.example/idp/enrolment"
 	"ente.example/idp/templates"
 )
 
 // deskHours are the institution's opening hours as the rules about calls need
 // them; what the pages say and when people are called is one thing.
-func deskHours(i templates.Institution) (credentials.Hours, error) {
-	var h credentials.Hours
+func deskHours(i templates.Institution) (enrolment.Hours, error) {
+	var h enrolment.Hours
 	days := []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 	for _, o := range i.Hours {
 		from, err := clockTime(o.From)
@@ -27,7 +27,7 @@ func deskHours(i templates.Institution) (credentials.Hours, error) {
 			return h, err
 		}
 		for _, day := range o.Days {
-			h.Openings = append(h.Openings, credentials.Opening{Day: time.Weekday(slices.Index(days, day)), From: from, To: to})
+			h.Openings = append(h.Openings, enrolment.Opening{Day: time.Weekday(slices.Index(days, day)), From: from, To: to})
 		}
 	}
 	for _, text := range i.Closed {

@@ -11,6 +11,7 @@ import (
 	"ente.example/idp/clients"
 	"ente.example/idp/credentials"
 	"ente.example/idp/delivery"
+	"ente.example/idp/enrolment"
 	"ente.example/idp/login"
 	"ente.example/idp/provider"
 	"ente.example/idp/throttle"
@@ -20,7 +21,7 @@ import (
 type policy struct {
 	lock      throttle.Policy
 	pins      credentials.Policy
-	requests  credentials.EnrolmentPolicy
+	requests  enrolment.Policy
 	sessions  login.Policy
 	tokens    provider.Lifetimes
 	keys      provider.KeyPolicy
@@ -34,7 +35,7 @@ type policy struct {
 
 func defaultPolicy() *policy {
 	return &policy{
-		lock: throttle.DefaultPolicy(), pins: credentials.DefaultPolicy(), requests: credentials.DefaultEnrolmentPolicy(), delivery: delivery.DefaultPolicy(),
+		lock: throttle.DefaultPolicy(), pins: credentials.DefaultPolicy(), requests: enrolment.DefaultPolicy(), delivery: delivery.DefaultPolicy(),
 		sessions: login.Policy{Idle: 30 * time.Minute, Absolute: 8 * time.Hour},
 		tokens: provider.Lifetimes{
 			Code: time.Minute, AccessToken: 10 * time.Minute, IDToken: 10 * time.Minute,

@@ -16,6 +16,7 @@ import (
 	"ente.example/idp/credentials"
 	"ente.example/idp/database"
 	"ente.example/idp/delivery"
+	"ente.example/idp/enrolment"
 	"ente.example/idp/login"
 	"ente.example/idp/migrations"
 	"ente.example/idp/provider"
@@ -54,8 +55,8 @@ type services struct {
 	smsReports   *delivery.SMSReports // nil without an SMS gateway
 	hasher       *credentials.Hasher
 	pins         *credentials.Service
-	requests     *credentials.Enrolments
-	hours        credentials.Hours // of the contact centre
+	requests     *enrolment.Requests
+	hours        enrolment.Hours // of the contact centre
 	clients      *clients.Registry
 	interactions *login.Interactions
 	sessions     *login.Sessions
@@ -215,8 +216,10 @@ func (v *services) services() (err error) {
 	if err != nil {
 		return err
 	}
-	v.requests, err = credentials.NewEnrolments(credentials.EnrolmentDeps{
-		Pins: v.pins, Seal: v.keys.AEAD(secrets.RequestsSeal), Hours: v.hours, Policy: v.policy.requests, Logger: v.logger,
+	v.requests, err = enrolment.New(enrolment.Deps{
+		DB: v.db, Citizens: v.citizens, Outbox: v.outbox, Audit: v.audit, Pins: v.pins,
+		Seal: v.keys.AEAD(secrets.RequestsSeal), Index: v.keys.PRF(secrets.RequestsIndex),
+		Hours: v.hours, Policy: v.policy.requests, Logger: v.logger,
 	})
 	if err != nil {
 		return err
@@ -292,7 +295,7 @@ func (v *services) site() (*web.Server, error) {
 	}
 	own, err := selfservice.New(selfservice.Deps{
 		Interactions: v.interactions, Clients: v.clients, Credentials: v.pins, Captchas: v.captchas, Lock: v.policy.lock,
-		Enrolments: v.requests,
+		Requests: v.requests,
 	})
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package credentials
+package enrolment
 
 import (
 	"testing"
@@ -108,4 +108,13 @@ func TestCallZone(t *testing.T) {
 			t.Errorf("%q is at home in %s, want %s", phone, got, want)
 		}
 	}
+}
+
+func rome(t *testing.T, s string) time.Time {
+	t.Helper()
+	at, err := time.ParseInLocation("2006-01-02 15:04:05", s, zone(t, "Europe/Rome"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
 }

@@ -1,4 +1,4 @@
-package credentials
+package enrolment
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ente.example/idp/citizens"
+	"ente.example/idp/credentials"
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
 	"ente.example/idp/delivery"
@@ -33,13 +34,12 @@ func (a *applicants) Residence(ctx context.Context, id citizens.ID) (citizens.Ad
 
 func newApplicants(t testing.TB, db *database.DB, ring *secrets.Ring, options ...option) *applicants {
 	t.Helper()
-	a := &applicants{}
-	first := func(d *Deps) {
-		d.FirstAccess = func(ctx context.Context, id citizens.ID, pin ID) error { return a.requests.FirstAccess(ctx, id, pin) }
-	}
-	a.fixture = newFixture(t, db, ring, append(options, first)...)
+	a := &applicants{fixture: newFixture(t, db, ring, options...)}
 	var err error
-	a.requests, err = NewEnrolments(EnrolmentDeps{Pins: a.Service, Seal: ring.AEAD(secrets.CitizensSeal), Archive: a})
+	a.requests, err = New(Deps{
+		DB: db, Citizens: a.citizens, Outbox: a.outbox, Audit: a.audit, Pins: a.pins,
+		Seal: ring.AEAD(secrets.RequestsSeal), Index: ring.PRF(secrets.RequestsIndex), Archive: a,
+	})
 	a.must(err)
 	return a
 }
@@ -68,7 +68,7 @@ func application(cf string) Application {
 }
 
 // asks submits a request and returns its tracking code.
-func (a *applicants) asks(in Application) Code {
+func (a *applicants) asks(in Application) credentials.Code {
 	a.t.Helper()
 	a.forms++
 	tracking, err := a.requests.Submit(a.t.Context(), anyone, in, fmt.Sprint("form ", a.forms))
@@ -77,21 +77,21 @@ func (a *applicants) asks(in Application) Code {
 }
 
 // codeFor is the code that the last message with this tracking code carried.
-func (a *applicants) codeFor(tracking Code) Code {
+func (a *applicants) codeFor(tracking credentials.Code) credentials.Code {
 	a.t.Helper()
 	a.deliver()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := len(a.letters) - 1; i >= 0; i-- {
 		if l := a.letters[i]; l.Key == ContactCode && strings.Contains(l.Body.Reveal(), GroupCode(tracking)) {
-			return ParseCode(strings.Split(l.Body.Reveal(), "\n")[1])
+			return credentials.ParseCode(strings.Split(l.Body.Reveal(), "\n")[1])
 		}
 	}
 	a.t.Fatal("no code was sent")
-	return Code{}
+	return credentials.Code{}
 }
 
-func (a *applicants) proves(tracking Code) {
+func (a *applicants) proves(tracking credentials.Code) {
 	a.t.Helper()
 	a.must(a.requests.Prove(a.t.Context(), anyone, tracking, a.codeFor(tracking)))
 }
@@ -106,7 +106,7 @@ func (a *applicants) works() {
 }
 
 // requests a PIN and proves the contact.
-func (a *applicants) requested(in Application) Code {
+func (a *applicants) requested(in Application) credentials.Code {
 	a.t.Helper()
 	tracking := a.asks(in)
 	a.proves(tracking)
@@ -114,14 +114,14 @@ func (a *applicants) requested(in Application) Code {
 	return tracking
 }
 
-func (a *applicants) progress(tracking Code, cf string) Progress {
+func (a *applicants) progress(tracking credentials.Code, cf string) Progress {
 	a.t.Helper()
 	t, err := a.requests.Track(a.t.Context(), tracking, code(cf))
 	a.must(err)
 	return t.Progress
 }
 
-func (a *applicants) stands(tracking Code, cf string, want Progress) {
+func (a *applicants) stands(tracking credentials.Code, cf string, want Progress) {
 	a.t.Helper()
 	if got := a.progress(tracking, cf); got != want {
 		a.t.Errorf("the request is %s, want %s", got, want)
@@ -151,7 +151,7 @@ func (a *applicants) went(key delivery.MessageKey, want int) []delivery.Letter {
 	return list
 }
 
-func (a *applicants) reasonOf(tracking Code) string {
+func (a *applicants) reasonOf(tracking credentials.Code) string {
 	a.t.Helper()
 	var reason string
 	a.must(a.db.Read(a.t.Context()).Raw(`SELECT reason FROM enrolments WHERE tracking_key IN ?`, a.requests.trackingKeys(tracking)).Row().Scan(&reason))
@@ -159,9 +159,9 @@ func (a *applicants) reasonOf(tracking Code) string {
 }
 
 // reports has the print service tell about the letter of a request.
-func (a *applicants) reports(tracking Code, result delivery.Result) {
+func (a *applicants) reports(tracking credentials.Code, result delivery.Result) {
 	a.t.Helper()
-	var pin ID
+	var pin credentials.ID
 	a.must(a.db.Read(a.t.Context()).Raw(`SELECT COALESCE(CAST(credential_id AS text), '') FROM enrolments WHERE tracking_key IN ?`,
 		a.requests.trackingKeys(tracking)).Row().Scan(&pin))
 	o := delivery.Outcome{Receipt: delivery.Receipt{Key: delivery.PINHalf2, Channel: delivery.Post, Ref: string(pin)}, Result: result, At: a.now()}

@@ -1,4 +1,4 @@
-package credentials
+package enrolment
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ente.example/idp/citizens"
+	"ente.example/idp/credentials"
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
 	"ente.example/idp/delivery"
@@ -24,7 +25,7 @@ func TestR14FromRequestToFirstAccess(t *testing.T) {
 		tracking := a.asks(application(mario))
 		a.stands(tracking, mario, ProgressToProve)
 		a.works()
-		a.is(mario, None) // nothing before the contact is proved
+		a.is(mario, credentials.None) // nothing before the contact is proved
 		a.proves(tracking)
 		a.stands(tracking, mario, ProgressProcessing)
 		a.works()
@@ -48,7 +49,7 @@ func TestR14FromRequestToFirstAccess(t *testing.T) {
 		if n := a.count("enrolments WHERE data IS NOT NULL OR due_at IS NOT NULL"); n != 0 {
 			a.t.Error("what was typed is kept after the end")
 		}
-		a.went(NoticeRequestMade, 2) // to the mobile and the e-mail that were on file
+		a.went(NoticeMade, 2) // to the mobile and the e-mail that were on file
 	})
 }
 
@@ -74,9 +75,9 @@ func TestR13Outcomes(t *testing.T) {
 		{"abroad", with(func(c *checked) { c.abroad = true }), ruledCall, whyAbroad},
 		{"abroad, vouched", with(func(c *checked) { c.abroad, c.vouched, c.same = true, true, false }), ruledApprove, ""},
 		{"data differ", with(func(c *checked) { c.mismatch = true }), ruledCall, whyData},
-		{"no address on file", with(func(c *checked) { c.sendable = ErrNoAddress }), ruledCall, whyNoAddress},
-		{"no address on file, vouched", with(func(c *checked) { c.sendable, c.vouched = ErrNoAddress, true }), ruledCall, whyNoAddress},
-		{"no post", with(func(c *checked) { c.sendable = ErrNoPost }), ruledCall, whyNoPost},
+		{"no address on file", with(func(c *checked) { c.sendable = credentials.ErrNoAddress }), ruledCall, whyNoAddress},
+		{"no address on file, vouched", with(func(c *checked) { c.sendable, c.vouched = credentials.ErrNoAddress, true }), ruledCall, whyNoAddress},
+		{"no post", with(func(c *checked) { c.sendable = credentials.ErrNoPost }), ruledCall, whyNoPost},
 		{"unknown", checked{}, ruledReject, whyUnknown},
 		{"excluded", with(func(c *checked) { c.excluded, c.vouched = true, true }), ruledReject, whyExcluded},
 		{"minor", with(func(c *checked) { c.minor = true }), ruledReject, whyMinor},
@@ -99,13 +100,13 @@ func TestR13ArchiveAway(t *testing.T) {
 		a.away = true
 		first := a.requested(application(mario))
 		a.stands(first, mario, ProgressProcessing)
-		a.is(mario, None)
+		a.is(mario, credentials.None)
 		a.away = false
 		a.works()
-		a.is(mario, None) // not before the pause is over
+		a.is(mario, credentials.None) // not before the pause is over
 		a.shift(2 * time.Minute)
 		a.works()
-		a.is(mario, Issued)
+		a.is(mario, credentials.Issued)
 
 		a.away = true
 		in := application(franco)
@@ -113,7 +114,7 @@ func TestR13ArchiveAway(t *testing.T) {
 		second := a.requested(in)
 		a.shift(3*day + time.Hour)
 		a.must(a.requests.Sweep(a.t.Context()))
-		a.is(franco, None)
+		a.is(franco, credentials.None)
 		if got := a.reasonOf(second); got != whyArchive || a.count("callbacks WHERE state = 'queued'") != 1 {
 			a.t.Errorf("reason %q, want a call because %s", got, whyArchive)
 		}
@@ -138,7 +139,7 @@ func TestR19AnswersAreTheSame(t *testing.T) {
 			name, cf string
 			notice   delivery.MessageKey
 		}{
-			{"unknown", stranger, ""}, {"has a PIN", mario, NoticeRequestHasPIN},
+			{"unknown", stranger, ""}, {"has a PIN", mario, NoticeHasPIN},
 		} {
 			in := application(c.cf)
 			in.Contacts.Mobile = a.mobile("+3934900000" + map[string]string{stranger: "11", mario: "12"}[c.cf])
@@ -154,13 +155,13 @@ func TestR19AnswersAreTheSame(t *testing.T) {
 			a.must(a.requests.Sweep(t.Context()))
 			a.stands(tracking, c.cf, ProgressClosed)
 		}
-		a.went(NoticeRequestHasPIN, 1)
+		a.went(NoticeHasPIN, 1)
 		for _, l := range a.letters[before:] {
-			if l.Key == delivery.PINHalf1 || l.Key == NoticeRequestHasPIN && l.To.Reveal() != "+393401234567" {
+			if l.Key == delivery.PINHalf1 || l.Key == NoticeHasPIN && l.To.Reveal() != "+393401234567" {
 				t.Errorf("%s went where it should not", l.Key)
 			}
 		}
-		a.is(mario, Active)
+		a.is(mario, credentials.Active)
 	})
 }
 
@@ -180,7 +181,7 @@ func TestR19RepeatedRequests(t *testing.T) {
 		if got := a.reasonOf(second); got != whyOpen {
 			t.Errorf("the second was rejected because %q, want %q", got, whyOpen)
 		}
-		if list := a.went(NoticeRequestOpen, 1); len(list) == 1 && list[0].To.Reveal() != "+393401234567" {
+		if list := a.went(NoticeOpen, 1); len(list) == 1 && list[0].To.Reveal() != "+393401234567" {
 			t.Error("the notice went to whoever asked")
 		}
 		if n := a.count("callbacks WHERE state <> 'closed'"); n != 1 {
@@ -188,7 +189,7 @@ func TestR19RepeatedRequests(t *testing.T) {
 		}
 		twice, err := a.requests.Submit(t.Context(), anyone, again, "form 2")
 		a.must(err)
-		if !equalAny([]byte(twice.value), [][]byte{[]byte(second.value)}) || a.count("enrolments") != 2 {
+		if !equalAny([]byte(twice.Reveal()), [][]byte{[]byte(second.Reveal())}) || a.count("enrolments") != 2 {
 			t.Error("the same form sent twice is two requests")
 		}
 	})
@@ -223,13 +224,13 @@ func TestFiveWrongCodes(t *testing.T) {
 		right := a.codeFor(tracking)
 		nodes := []*applicants{a, b}
 		databasetest.Barrier(24, func(i int) {
-			err := nodes[i%2].requests.Prove(context.WithoutCancel(t.Context()), anyone, tracking, ParseCode("00000000"))
-			if !errors.Is(err, ErrCodeWrong) {
+			err := nodes[i%2].requests.Prove(context.WithoutCancel(t.Context()), anyone, tracking, credentials.ParseCode("00000000"))
+			if !errors.Is(err, credentials.ErrCodeWrong) {
 				t.Errorf("a wrong code: %v", err)
 			}
 		})
-		a.wants("the right code, too late", a.requests.Prove(t.Context(), anyone, tracking, right), ErrCodeWrong)
-		a.wants("no such request", a.requests.Prove(t.Context(), anyone, ParseCode("ABCDABCDABCD"), right), ErrCodeWrong)
+		a.wants("the right code, too late", a.requests.Prove(t.Context(), anyone, tracking, right), credentials.ErrCodeWrong)
+		a.wants("no such request", a.requests.Prove(t.Context(), anyone, credentials.ParseCode("ABCDABCDABCD"), right), credentials.ErrCodeWrong)
 		if n := a.count("audit_events WHERE type = 'enrolment.code-wrong'"); n != 5 {
 			t.Errorf("%d codes were looked at, want 5", n)
 		}
@@ -309,7 +310,7 @@ func TestR20NotArrived(t *testing.T) {
 		if got := a.reasonOf(tracking); got != whyNotArrived {
 			t.Errorf("reason %q, want %q", got, whyNotArrived)
 		}
-		a.is(mario, ExpiredUnused)
+		a.is(mario, credentials.ExpiredUnused)
 	})
 }
 
@@ -322,7 +323,7 @@ func TestR21ReturnedMail(t *testing.T) {
 		a.right(mario, pin)
 		a.reports(tracking, delivery.LetterReturned)
 		a.refused(mario, pin)
-		a.is(mario, ExpiredUnused)
+		a.is(mario, credentials.ExpiredUnused)
 		a.stands(tracking, mario, ProgressProcessing)
 		a.reports(tracking, delivery.LetterReturned) // the print service says so twice
 		if n := a.count("callbacks WHERE state = 'queued'"); n != 1 {
@@ -353,19 +354,19 @@ func TestRequestFollowsItsPIN(t *testing.T) {
 	eachApplicants(t, func(t *testing.T, a *applicants) {
 		a.person(mario)
 		first := a.requested(application(mario))
-		a.must(a.Revoke(t.Context(), staff, code(mario), "lost"))
+		a.must(a.pins.Revoke(t.Context(), staff, code(mario), "lost"))
 		a.stands(first, mario, ProgressPart2) // until somebody looks
 		in := application(mario)
 		in.Contacts.Mobile = a.mobile("+393490000041")
 		second := a.requested(in) // R52: at once
 		a.stands(first, mario, ProgressClosed)
 		a.stands(second, mario, ProgressPart2)
-		a.is(mario, Issued)
+		a.is(mario, credentials.Issued)
 		a.shift(61 * day)
-		a.must(a.Sweep(t.Context()))
+		a.must(a.pins.Sweep(t.Context()))
 		a.must(a.requests.Sweep(t.Context()))
 		a.stands(second, mario, ProgressClosed)
-		a.went(RequestEndedNotice, 1)
+		a.went(NoticeEnded, 1)
 	})
 }
 

@@ -1,4 +1,4 @@
-package credentials
+package enrolment
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"ente.example/idp/audit"
 	"ente.example/idp/citizens"
+	"ente.example/idp/credentials"
 )
 
 // Progress is how far a request is, as whoever holds its tracking code may know
@@ -44,8 +45,8 @@ type Tracked struct {
 var ErrUnknownRequest = errors.New("no such request")
 
 // Track tells how far a request is. ErrUnknownRequest for everything else.
-func (e *Enrolments) Track(ctx context.Context, tracking Code, fc citizens.FiscalCode) (Tracked, error) {
-	r, found, err := e.store.tracked(ctx, e.trackingKeys(tracking), e.pins.citizens.FiscalCodeKey(fc))
+func (q *Requests) Track(ctx context.Context, tracking credentials.Code, fc citizens.FiscalCode) (Tracked, error) {
+	r, found, err := q.store.tracked(ctx, q.trackingKeys(tracking), q.citizens.FiscalCodeKey(fc))
 	if err != nil {
 		return Tracked{}, wrap("follow a request", err)
 	}
@@ -53,10 +54,10 @@ func (e *Enrolments) Track(ctx context.Context, tracking Code, fc citizens.Fisca
 		return Tracked{}, ErrUnknownRequest
 	}
 	t := Tracked{
-		Progress: e.progress(r), RequestedAt: r.CreatedAt.Time,
+		Progress: q.progress(r), RequestedAt: r.CreatedAt.Time,
 		FirstHalfAt: r.FirstHalfAt.Ptr(), SecondHalfAt: r.SecondHalfAt.Ptr(), PostedAt: r.PostedAt.Ptr(),
 	}
-	if late, ok, err := e.late(ctx, r); err != nil {
+	if late, ok, err := q.late(ctx, r); err != nil {
 		return Tracked{}, wrap("follow a request", err)
 	} else if ok {
 		t.LateAt, t.MayReissue = &late, !late.After(r.Now.Time)
@@ -64,44 +65,44 @@ func (e *Enrolments) Track(ctx context.Context, tracking Code, fc citizens.Fisca
 	return t, nil
 }
 
-func (e *Enrolments) progress(r enrolmentRow) Progress {
+func (q *Requests) progress(r request) Progress {
 	switch r.State {
-	case RequestSubmitted:
+	case submitted:
 		if r.DueAt.After(r.Now.Time) {
 			return ProgressToProve
 		}
 		return ProgressClosed
-	case RequestChecking, RequestCallQueued, RequestCalling:
+	case checking, callQueued, calling:
 		return ProgressProcessing
-	case RequestApproved:
+	case approved:
 		return ProgressPreparing
-	case RequestPart1Sent:
+	case part1Sent:
 		return ProgressPart1
-	case RequestPart2Handed:
+	case part2Handed:
 		return ProgressPart2
-	case RequestPart2Posted:
+	case part2Posted:
 		return ProgressPosted
-	case RequestCompleted:
+	case completed:
 		return ProgressDone
-	case RequestRejected:
-		if e.until(r.EndedAt.Time).After(r.Now.Time) {
+	case rejected:
+		if q.calls.deadline(r.EndedAt.Time).After(r.Now.Time) {
 			return ProgressProcessing
 		}
-	case RequestExpired, RequestCancelled:
+	case expired, cancelled:
 	}
 	return ProgressClosed
 }
 
 // late is when the letter of a request should have arrived.
-func (e *Enrolments) late(ctx context.Context, r enrolmentRow) (time.Time, bool, error) {
-	if r.State != RequestPart2Handed && r.State != RequestPart2Posted {
+func (q *Requests) late(ctx context.Context, r request) (time.Time, bool, error) {
+	if r.State != part2Handed && r.State != part2Posted {
 		return time.Time{}, false, nil
 	}
-	c, found, err := e.pins.store.byID(ctx, r.CredentialID)
-	if err != nil || !found || c.State != Issued {
+	pin, err := q.fate(ctx, r.CredentialID)
+	if err != nil || pin.Stage != credentials.StageWaiting {
 		return time.Time{}, false, err
 	}
-	who, err := e.pins.citizens.ByID(ctx, r.CitizenID)
+	who, err := q.citizens.ByID(ctx, r.CitizenID)
 	if err != nil {
 		return time.Time{}, false, err
 	}
@@ -109,7 +110,7 @@ func (e *Enrolments) late(ctx context.Context, r enrolmentRow) (time.Time, bool,
 	if !r.PostedAt.IsZero() {
 		sent = r.PostedAt.Time
 	}
-	return sent.Add(e.policy.postal(who.Residence)), true, nil
+	return sent.Add(q.policy.postal(who.Residence)), true, nil
 }
 
 // NotArrived is "non mi è arrivata" (R20). No half is sent again, because
@@ -117,48 +118,39 @@ func (e *Enrolments) late(ctx context.Context, r enrolmentRow) (time.Time, bool,
 // themselves, then after a call. Pressed twice it does so once.
 //
 // ErrUnknownRequest stands for everything that is not a letter too late.
-func (e *Enrolments) NotArrived(ctx context.Context, by audit.Actor, tracking Code, fc citizens.FiscalCode) error {
-	r, found, err := e.store.tracked(ctx, e.trackingKeys(tracking), e.pins.citizens.FiscalCodeKey(fc))
+func (q *Requests) NotArrived(ctx context.Context, by audit.Actor, tracking credentials.Code, fc citizens.FiscalCode) error {
+	r, found, err := q.store.tracked(ctx, q.trackingKeys(tracking), q.citizens.FiscalCodeKey(fc))
 	if err != nil {
 		return wrap("re-issue a PIN", err)
 	}
-	late, ok, err := e.late(ctx, r)
+	late, ok, err := q.late(ctx, r)
 	if err != nil {
 		return wrap("re-issue a PIN", err)
 	}
 	if !found || !ok || late.After(r.Now.Time) {
 		return ErrUnknownRequest
 	}
-	err = e.inTx(ctx, func(ctx context.Context) error { return e.reissue(ctx, by, r) })
+	err = q.inTx(ctx, func(ctx context.Context) error { return q.reissue(ctx, by, r) })
 	if errors.Is(err, errRace) {
 		return ErrUnknownRequest // used meanwhile, or asked for twice
 	}
 	return wrap("re-issue a PIN", err)
 }
 
-func (e *Enrolments) reissue(ctx context.Context, by audit.Actor, r enrolmentRow) error {
-	if r.Reissues >= e.policy.Reissues {
-		return e.lose(ctx, r.CredentialID, whyNotArrived)
+func (q *Requests) reissue(ctx context.Context, by audit.Actor, r request) error {
+	if r.Reissues >= q.policy.Reissues {
+		return q.lose(ctx, r.CredentialID, whyNotArrived)
 	}
-	if err := e.pins.outbox.Cancel(ctx, string(r.CredentialID)); err != nil {
-		return err
-	}
-	list, err := e.pins.store.void(ctx, r.CredentialID, "not arrived")
+	taken, err := q.pins.Discard(ctx, by, r.CredentialID, "not arrived")
 	if err != nil {
 		return err
 	}
-	if len(list) == 0 {
+	if !taken {
 		return errRace
 	}
-	if err := e.pins.store.endChangesOf(ctx, r.CitizenID); err != nil {
-		return err
-	}
-	if err := e.pins.audit.Record(ctx, events(audit.PINDiscarded, list, "not arrived")...); err != nil {
-		return err
-	}
 	// who was approved once need not be called again, if the archive still agrees
-	moved, err := e.store.move(ctx, r, RequestChecking, map[string]any{
-		"next_at": e.pins.db.NowExpr(), "due_at": e.pins.db.NowPlus(e.policy.Patience), "checks": 0,
+	moved, err := q.store.move(ctx, r, checking, map[string]any{
+		"next_at": q.db.NowExpr(), "due_at": q.db.NowPlus(q.policy.Patience), "checks": 0,
 		"reissues": r.Reissues + 1, "credential_id": nil, "first_half_at": nil, "second_half_at": nil, "posted_at": nil,
 	})
 	if err != nil {
@@ -167,7 +159,7 @@ func (e *Enrolments) reissue(ctx context.Context, by audit.Actor, r enrolmentRow
 	if !moved {
 		return errRace
 	}
-	r.State = RequestChecking
-	e.pins.db.AfterCommit(ctx, e.nudge)
-	return e.pins.audit.Record(ctx, r.event(audit.RequestReissued, by, "not arrived"))
+	r.State = checking
+	q.db.AfterCommit(ctx, q.nudge)
+	return q.audit.Record(ctx, r.event(audit.RequestReissued, by, "not arrived"))
 }

@@ -1,15 +1,17 @@
-package credentials
+package enrolment
 
 import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"ente.example/idp/citizens"
+	"ente.example/idp/credentials"
 	"ente.example/idp/delivery"
 )
 
@@ -20,14 +22,14 @@ type walker struct {
 	rt       *rapid.T
 	cf       string
 	id       citizens.ID
-	tracking Code
-	pin      PIN // the one in use
-	visited  map[EnrolmentState]int
+	tracking credentials.Code
+	pin      credentials.PIN // the one in use
+	visited  map[state]int
 }
 
 func TestRequestsWalk(t *testing.T) {
 	eachApplicants(t, func(t *testing.T, a *applicants) {
-		visited, people := map[EnrolmentState]int{}, 0
+		visited, people := map[state]int{}, 0
 		codes := []string{mario, franco, anna, samantha, "DMCGFR85M09G273S", "PPSNIO90R10Z129Z", "NCCZOE10E44D612J", "GRCJLS77B28Z600Y", "LLAGUO01D30C351B", "MRNLCU93M06H501M"}
 		rapid.Check(t, func(rt *rapid.T) {
 			w := &walker{applicants: a, rt: rt, cf: variant(codes, people), visited: visited}
@@ -59,14 +61,16 @@ func TestRequestsWalk(t *testing.T) {
 				"returned":      func(*rapid.T) { w.report(delivery.LetterReturned) },
 				"not arrived":   func(*rapid.T) { w.notArrived() },
 				"first access":  func(*rapid.T) { w.firstAccess() },
-				"revoke":        func(*rapid.T) { w.tolerate(w.Revoke(t.Context(), staff, code(w.cf), "a test"), ErrNoPIN) },
+				"revoke": func(*rapid.T) {
+					w.tolerate(w.pins.Revoke(t.Context(), staff, code(w.cf), "a test"), credentials.ErrNoPIN)
+				},
 				"cancel": func(*rapid.T) {
 					w.tolerate(w.requests.Cancel(t.Context(), staff, code(w.cf), "a test"), ErrUnknownRequest)
 				},
 				"approve":   func(*rapid.T) { w.calls(CallApproved) },
 				"reject":    func(*rapid.T) { w.calls(CallRejected) },
 				"no answer": func(*rapid.T) { w.calls(NoAnswer) },
-				"sweep":     func(*rapid.T) { w.must(w.Sweep(t.Context())); w.must(w.requests.Sweep(t.Context())) },
+				"sweep":     func(*rapid.T) { w.must(w.pins.Sweep(t.Context())); w.must(w.requests.Sweep(t.Context())) },
 				"an hour":   func(*rapid.T) { w.shift(time.Hour) },
 				"days":      func(*rapid.T) { w.shift(4 * day) },
 				"weeks":     func(*rapid.T) { w.shift(22 * day) },
@@ -74,7 +78,7 @@ func TestRequestsWalk(t *testing.T) {
 			// nobody is left behind: this telephone rings for somebody else next
 			w.tolerate(w.requests.Cancel(t.Context(), staff, code(w.cf), "the end"), ErrUnknownRequest)
 		})
-		for _, s := range enrolmentStates() {
+		for _, s := range states() {
 			if visited[s] == 0 {
 				t.Errorf("no walk came to %s: %v", s, visited)
 			}
@@ -128,16 +132,16 @@ func (w *walker) prove() {
 	w.deliver()
 	w.mu.Lock()
 	sent := slices.ContainsFunc(w.letters, func(l delivery.Letter) bool {
-		return l.Key == ContactCode && contains(l.Body.Reveal(), []string{GroupCode(w.tracking)})
+		return l.Key == ContactCode && strings.Contains(l.Body.Reveal(), GroupCode(w.tracking))
 	})
 	w.mu.Unlock()
 	if sent && !w.tracking.IsZero() {
-		w.tolerate(w.requests.Prove(w.t.Context(), anyone, w.tracking, w.codeFor(w.tracking)), ErrCodeWrong)
+		w.tolerate(w.requests.Prove(w.t.Context(), anyone, w.tracking, w.codeFor(w.tracking)), credentials.ErrCodeWrong)
 	}
 }
 
 func (w *walker) wrong() {
-	w.tolerate(w.requests.Prove(w.t.Context(), anyone, w.tracking, ParseCode("00000000")), ErrCodeWrong)
+	w.tolerate(w.requests.Prove(w.t.Context(), anyone, w.tracking, credentials.ParseCode("00000000")), credentials.ErrCodeWrong)
 }
 
 func (w *walker) delivers(sms error) {
@@ -158,7 +162,7 @@ func (w *walker) noPaper() {
 }
 
 func (w *walker) report(r delivery.Result) {
-	var pin ID
+	var pin credentials.ID
 	w.must(w.db.Read(w.t.Context()).Raw(`SELECT COALESCE(max(CAST(credential_id AS text)), '') FROM enrolments WHERE citizen_id = ? AND state IN ('part2_handed', 'part2_posted')`, w.id).Row().Scan(&pin))
 	if pin == "" {
 		return
@@ -174,7 +178,7 @@ func (w *walker) notArrived() {
 }
 
 func (w *walker) firstAccess() {
-	if w.fixture.state(w.cf) != Issued || len(w.box[w.id]) < 2 {
+	if w.stateOf(w.cf) != credentials.Issued || len(w.box[w.id]) < 2 {
 		return
 	}
 	first := w.first(w.id)
@@ -185,20 +189,20 @@ func (w *walker) firstAccess() {
 
 // takesOne leaves a call with its operator.
 func (w *walker) takesOne() {
-	_, err := w.requests.AssignCall(w.t.Context(), ugo, "")
+	_, err := w.requests.Calls().Assign(w.t.Context(), ugo, "")
 	w.tolerate(err, ErrNothingDue, ErrOwnIdentity, ErrCallTaken)
 }
 
 func (w *walker) calls(how CallOutcome) {
-	c, found, err := w.requests.store.callOf(w.t.Context(), w.id)
+	c, found, err := w.requests.calls.store.of(w.t.Context(), w.id)
 	w.tolerate(err)
 	if !found {
 		return
 	}
-	_, err = w.requests.AssignCall(w.t.Context(), rita, c.ID)
+	_, err = w.requests.Calls().Assign(w.t.Context(), rita, c.ID)
 	w.tolerate(err, ErrOwnIdentity, ErrCallTaken)
 	if err == nil {
-		w.tolerate(w.requests.CloseCall(w.t.Context(), rita, c.ID, how, "a test"), ErrLive, ErrPending, ErrNotYours, ErrArchiveAway)
+		w.tolerate(w.requests.Calls().Close(w.t.Context(), rita, c.ID, how, "a test"), credentials.ErrLive, credentials.ErrPending, ErrNotYours, ErrArchiveAway)
 	}
 }
 
@@ -223,7 +227,7 @@ func (w *walker) check() {
 		}
 	}
 	w.mu.Unlock()
-	var states []EnrolmentState
+	var states []state
 	w.must(w.db.Read(w.t.Context()).Raw(`SELECT DISTINCT state FROM enrolments`).Scan(&states).Error)
 	for _, s := range states {
 		w.visited[s]++

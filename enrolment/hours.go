@@ -1,4 +1,4 @@
-package credentials
+package enrolment
 
 import (
 	"slices"

@@ -1,4 +1,4 @@
-package credentials
+package enrolment
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"ente.example/idp/audit"
 	"ente.example/idp/citizens"
+	"ente.example/idp/credentials"
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
 	"ente.example/idp/delivery"
@@ -21,7 +22,7 @@ var (
 
 // emigrant is somebody who lives in Munich and has asked for a PIN: the one who
 // is always called.
-func (a *applicants) emigrant() (citizens.ID, Code) {
+func (a *applicants) emigrant() (citizens.ID, credentials.Code) {
 	a.t.Helper()
 	id := a.person(samantha, "residence_street=Musterstr. 12", "residence_postal_code=80331", "residence_locality=München", "residence_country=DE")
 	in := application(samantha)
@@ -30,9 +31,9 @@ func (a *applicants) emigrant() (citizens.ID, Code) {
 	return id, a.requested(in)
 }
 
-func (a *applicants) calls(want int) []Callback {
+func (a *applicants) calls(want int) []Call {
 	a.t.Helper()
-	list, err := a.requests.Calls(a.t.Context())
+	list, err := a.requests.Calls().List(a.t.Context())
 	a.must(err)
 	if len(list) != want {
 		a.t.Fatalf("%d calls, want %d", len(list), want)
@@ -40,16 +41,16 @@ func (a *applicants) calls(want int) []Callback {
 	return list
 }
 
-func (a *applicants) takes(by audit.Actor, id string) Callback {
+func (a *applicants) takes(by audit.Actor, id string) Call {
 	a.t.Helper()
-	c, err := a.requests.AssignCall(a.t.Context(), by, id)
+	c, err := a.requests.Calls().Assign(a.t.Context(), by, id)
 	a.must(err)
 	return c
 }
 
 func (a *applicants) closes(by audit.Actor, id string, how CallOutcome) {
 	a.t.Helper()
-	a.must(a.requests.CloseCall(a.t.Context(), by, id, how, "a note"))
+	a.must(a.requests.Calls().Close(a.t.Context(), by, id, how, "a note"))
 }
 
 // R15, §2.2: who lives abroad is called, masked in the list, with the slot by
@@ -66,15 +67,15 @@ func TestR15CallAndApprove(t *testing.T) {
 		if h := c.Window.From.In(c.Zone).Hour(); h < 9 || h >= 13 {
 			t.Errorf("the window begins at %s, want in the morning", c.Window.From.In(c.Zone))
 		}
-		a.wants("close without taking", a.requests.CloseCall(t.Context(), rita, c.ID, CallApproved, ""), ErrNotYours)
+		a.wants("close without taking", a.requests.Calls().Close(t.Context(), rita, c.ID, CallApproved, ""), ErrNotYours)
 		if got := a.takes(rita, c.ID); got.Phone != "+498912345678" {
 			t.Error("whoever calls does not see the number")
 		}
-		_, err := a.requests.AssignCall(t.Context(), ugo, c.ID)
+		_, err := a.requests.Calls().Assign(t.Context(), ugo, c.ID)
 		a.wants("another operator", err, ErrCallTaken)
-		a.wants("another operator closes", a.requests.CloseCall(t.Context(), ugo, c.ID, CallApproved, ""), ErrNotYours)
+		a.wants("another operator closes", a.requests.Calls().Close(t.Context(), ugo, c.ID, CallApproved, ""), ErrNotYours)
 		a.closes(rita, c.ID, CallApproved)
-		a.wants("twice", a.requests.CloseCall(t.Context(), rita, c.ID, CallApproved, ""), ErrNoCall)
+		a.wants("twice", a.requests.Calls().Close(t.Context(), rita, c.ID, CallApproved, ""), ErrNoCall)
 		a.works()
 		a.stands(tracking, samantha, ProgressPart2)
 		if half := a.went(delivery.PINHalf2, 1); !strings.HasPrefix(half[0].To.Reveal(), "Musterstr. 12") {
@@ -92,7 +93,7 @@ func TestR15Reject(t *testing.T) {
 	eachApplicants(t, func(t *testing.T, a *applicants) {
 		_, tracking := a.emigrant()
 		c := a.takes(rita, a.calls(1)[0].ID)
-		a.wants("without a reason", a.requests.CloseCall(t.Context(), rita, c.ID, CallRejected, " "), ErrNoReason)
+		a.wants("without a reason", a.requests.Calls().Close(t.Context(), rita, c.ID, CallRejected, " "), credentials.ErrNoReason)
 		a.closes(rita, c.ID, CallRejected)
 		a.works()
 		a.went(delivery.PINHalf1, 0)
@@ -119,7 +120,7 @@ func TestR15Unreachable(t *testing.T) {
 		}
 		a.calls(0)
 		a.stands(tracking, samantha, ProgressClosed)
-		if list := a.went(RequestEndedNotice, 1); list[0].To.Reveal() != "+393491112223" {
+		if list := a.went(NoticeEnded, 1); list[0].To.Reveal() != "+393491112223" {
 			t.Error("the notice went elsewhere")
 		}
 	})
@@ -134,7 +135,7 @@ func TestCallsExpire(t *testing.T) {
 		a.must(a.requests.Sweep(a.t.Context()))
 		a.calls(0)
 		a.stands(tracking, samantha, ProgressClosed)
-		a.went(RequestEndedNotice, 1)
+		a.went(NoticeEnded, 1)
 	})
 }
 
@@ -148,7 +149,7 @@ func TestAssignmentsTimeOut(t *testing.T) {
 		if c := a.calls(1)[0]; c.State != CallQueued || c.Operator != "" {
 			t.Errorf("the call is still %s of %q", c.State, c.Operator)
 		}
-		a.wants("too late", a.requests.CloseCall(t.Context(), rita, id, CallApproved, ""), ErrNotYours)
+		a.wants("too late", a.requests.Calls().Close(t.Context(), rita, id, CallApproved, ""), ErrNotYours)
 		a.takes(ugo, id)
 		a.shift(31 * time.Minute)
 		a.must(a.requests.Sweep(t.Context()))
@@ -170,7 +171,7 @@ func TestIdentityFailures(t *testing.T) {
 			a.takes(rita, id)
 			a.closes(rita, id, IdentityFailed)
 		}
-		_, err := a.requests.AssignCall(t.Context(), ugo, id)
+		_, err := a.requests.Calls().Assign(t.Context(), ugo, id)
 		a.wants("at once", err, ErrOwnIdentity)
 		a.shift(4 * day) // over a week-end too
 		a.takes(ugo, id)
@@ -182,8 +183,8 @@ func TestIdentityFailures(t *testing.T) {
 func TestOneCallAPersonAndATelephone(t *testing.T) {
 	eachApplicants(t, func(t *testing.T, a *applicants) {
 		who, _ := a.emigrant()
-		a.must(a.requests.Queue(t.Context(), staff, Task{Citizen: who, Phone: "+498912345678", Reason: "asked for a contact"}))
-		a.must(a.requests.Queue(t.Context(), staff, Task{Citizen: who, Phone: "+498912345678", Reason: "asked for a contact"}))
+		a.must(a.requests.Calls().Queue(t.Context(), staff, Task{Citizen: who, Phone: "+498912345678", Reason: "asked for a contact"}))
+		a.must(a.requests.Calls().Queue(t.Context(), staff, Task{Citizen: who, Phone: "+498912345678", Reason: "asked for a contact"}))
 		if c := a.calls(1)[0]; len(c.Reasons) != 2 {
 			t.Errorf("reasons are %q, want two", c.Reasons)
 		}
@@ -210,11 +211,11 @@ func TestApprovalInVain(t *testing.T) {
 		id, _ := a.emigrant()
 		c := a.takes(rita, a.calls(1)[0].ID)
 		a.sql("UPDATE citizens SET residence_street = '' WHERE id = ?", id)
-		a.wants("no address", a.requests.CloseCall(t.Context(), rita, c.ID, CallApproved, ""), ErrNoAddress)
+		a.wants("no address", a.requests.Calls().Close(t.Context(), rita, c.ID, CallApproved, ""), credentials.ErrNoAddress)
 		a.sql("UPDATE citizens SET residence_street = 'Musterstr. 12' WHERE id = ?", id)
-		a.must(a.Issue(t.Context(), staff, code(samantha), Ordinario))
-		a.wants("a PIN on its way", a.requests.CloseCall(t.Context(), rita, c.ID, CallApproved, ""), ErrPending)
-		a.must(a.Revoke(t.Context(), staff, code(samantha), "a test"))
+		a.must(a.pins.Issue(t.Context(), staff, code(samantha), credentials.Ordinario))
+		a.wants("a PIN on its way", a.requests.Calls().Close(t.Context(), rita, c.ID, CallApproved, ""), credentials.ErrPending)
+		a.must(a.pins.Revoke(t.Context(), staff, code(samantha), "a test"))
 		a.closes(rita, c.ID, CallApproved)
 	})
 }
@@ -230,7 +231,7 @@ func TestManyOperators(t *testing.T) {
 		nodes, won := []*applicants{a, b}, make([]bool, 12)
 		databasetest.Barrier(len(won), func(i int) {
 			by := audit.Actor{Kind: audit.Operator, ID: string(rune('a' + i))}
-			_, err := nodes[i%2].requests.AssignCall(context.WithoutCancel(t.Context()), by, "")
+			_, err := nodes[i%2].requests.Calls().Assign(context.WithoutCancel(t.Context()), by, "")
 			if won[i] = err == nil; err != nil && !errors.Is(err, ErrCallTaken) && !errors.Is(err, ErrNothingDue) {
 				t.Errorf("take: %v", err)
 			}

@@ -1,4 +1,4 @@
-package credentials
+package enrolment
 
 import (
 	"context"
@@ -7,18 +7,21 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tink-crypto/tink-go/v2/tink"
+
 	"ente.example/idp/audit"
 	"ente.example/idp/citizens"
+	"ente.example/idp/database"
 )
 
 // Task is a call that the contact centre owes somebody (pin-rules §2.5).
 type Task struct {
 	Citizen citizens.ID
-	// Enrolment is the request that waits for the call; empty for none.
-	Enrolment string
-	Phone     string // E.164
-	Slot      Slot
-	Reason    string
+	// Request is the request that waits for the call; empty for none.
+	Request string
+	Phone   string // E.164
+	Slot    Slot
+	Reason  string
 	// Owed says that the call is our own doing, a letter that came back for
 	// instance. One call a telephone is a limit for what strangers ask for.
 	Owed bool
@@ -62,12 +65,27 @@ func CallOutcomes() []CallOutcome {
 	return []CallOutcome{CallApproved, CallRejected, NoAnswer, Voicemail, WrongPerson, IdentityFailed}
 }
 
-// Callback is a call as the contact centre sees it. Who is called is masked:
+// Calls is the contact centre's queue of calls (pin-rules §2.5). It is safe for
+// concurrent use on any number of nodes.
+type Calls struct {
+	db       *database.DB
+	citizens *citizens.Registry
+	audit    *audit.Log
+	seal     tink.AEAD
+	index    index
+	hours    Hours
+	policy   Policy
+	italy    *time.Location
+	store    callStore
+	requests *Requests // what most calls are about
+}
+
+// Call is a call as the contact centre sees it. Who is called is masked:
 // who works it off reads the person's file, with a reason, elsewhere.
-type Callback struct {
+type Call struct {
 	ID        string
 	Citizen   citizens.ID
-	Enrolment string
+	Request   string
 	Name      string // Rossi M.
 	Phone     string // masked; whole for whoever has the call assigned
 	Reasons   []string
@@ -94,40 +112,40 @@ var (
 )
 
 // Queue owes somebody a call. One that is owed already gets the new reason.
-func (e *Enrolments) Queue(ctx context.Context, by audit.Actor, t Task) error {
-	err := e.inTx(ctx, func(ctx context.Context) error { return e.queue(ctx, by, t) })
+func (c *Calls) Queue(ctx context.Context, by audit.Actor, t Task) error {
+	err := c.db.InTx(ctx, func(ctx context.Context) error { return c.queue(ctx, by, t) })
 	if errors.Is(err, errPhoneBusy) {
 		return errPhoneBusy
 	}
 	return wrap("queue a call", err)
 }
 
-func (e *Enrolments) queue(ctx context.Context, by audit.Actor, t Task) error {
+func (c *Calls) queue(ctx context.Context, by audit.Actor, t Task) error {
 	if t.Citizen == "" || t.Phone == "" {
 		return errors.New("a call needs a person and a number")
 	}
-	now, err := e.pins.db.Now(ctx)
+	now, err := c.db.Now(ctx)
 	if err != nil {
 		return err
 	}
-	open, found, err := e.store.callOf(ctx, t.Citizen)
+	open, found, err := c.store.of(ctx, t.Citizen)
 	if err != nil {
 		return err
 	}
 	if found {
-		return e.append(ctx, by, open, t)
+		return c.addReason(ctx, by, open, t)
 	}
-	busy, err := e.store.phoneBusy(ctx, e.phoneKey(t.Phone))
+	busy, err := c.store.phoneBusy(ctx, c.phoneKey(t.Phone))
 	switch {
 	case err != nil:
 		return err
 	case busy && !t.Owed:
 		return errPhoneBusy
 	}
-	return e.addCall(ctx, by, t, now)
+	return c.add(ctx, by, t, now)
 }
 
-func (e *Enrolments) addCall(ctx context.Context, by audit.Actor, t Task, now time.Time) error {
+func (c *Calls) add(ctx context.Context, by audit.Actor, t Task, now time.Time) error {
 	id, err := newID()
 	if err != nil {
 		return err
@@ -138,87 +156,92 @@ func (e *Enrolments) addCall(ctx context.Context, by audit.Actor, t Task, now ti
 	}
 	zone := CallZone(t.Phone)
 	row := callRow{
-		ID: string(id), CitizenID: t.Citizen, EnrolmentID: t.Enrolment, Reasons: t.Reason, PhoneKey: e.phoneKey(t.Phone), TimeZone: zone.String(), Slot: slot,
+		ID: id, CitizenID: t.Citizen, RequestID: t.Request, Reasons: t.Reason, PhoneKey: c.phoneKey(t.Phone), TimeZone: zone.String(), Slot: slot,
 	}
 	if t.Owed {
-		row.PhoneKey = e.phoneKey(row.ID) // it stands in nobody's way, and nobody in its
+		row.PhoneKey = c.phoneKey(row.ID) // it stands in nobody's way, and nobody in its
 	}
-	if row.Phone, err = e.seal.Encrypt([]byte(t.Phone), callPlace(row.ID)); err != nil {
+	if row.Phone, err = c.seal.Encrypt([]byte(t.Phone), callPlace(row.ID)); err != nil {
 		return fmt.Errorf("seal a number: %w", err)
 	}
-	row.window(e.hours.next(slot, zone, now, e.pins.italy))
-	row.DueAt.Time = e.until(now)
-	if err := e.store.addCall(ctx, row); err != nil {
+	row.window(c.hours.next(slot, zone, now, c.italy))
+	row.DueAt.Time = c.deadline(now)
+	if err := c.store.add(ctx, row); err != nil {
 		return err
 	}
-	return e.pins.audit.Record(ctx, row.event(audit.CallQueued, by, t.Reason))
+	return c.audit.Record(ctx, row.event(audit.CallQueued, by, t.Reason))
 }
 
-// append adds a reason to a call that is owed already, and what waits for it.
-func (e *Enrolments) append(ctx context.Context, by audit.Actor, open callRow, t Task) error {
+// addReason adds a reason to a call that is owed already, and what waits for it.
+func (c *Calls) addReason(ctx context.Context, by audit.Actor, open callRow, t Task) error {
 	reasons := open.Reasons
 	if !strings.Contains("\n"+reasons+"\n", "\n"+t.Reason+"\n") {
 		reasons += "\n" + t.Reason
 	}
-	enrolment := open.EnrolmentID
-	if t.Enrolment != "" {
-		enrolment = t.Enrolment
+	request := open.RequestID
+	if t.Request != "" {
+		request = t.Request
 	}
-	if err := e.store.appendCall(ctx, open.ID, reasons, enrolment); err != nil {
+	if err := c.store.append(ctx, open.ID, reasons, request); err != nil {
 		return err
 	}
-	return e.pins.audit.Record(ctx, open.event(audit.CallQueued, by, t.Reason))
+	return c.audit.Record(ctx, open.event(audit.CallQueued, by, t.Reason))
 }
 
-func (e *Enrolments) phoneKey(phone string) []byte { return e.pins.keyed("callback/phone|" + phone)[0] }
+// deadline is when a call asked for at a moment will have been made or given up.
+func (c *Calls) deadline(since time.Time) time.Time {
+	return c.hours.workingDays(c.policy.CallDays, since, c.italy)
+}
+
+func (c *Calls) phoneKey(phone string) []byte { return c.index.keys("phone/v1|" + phone)[0] }
 
 // callPlace binds a sealed number to its row.
 func callPlace(id string) []byte { return []byte("callbacks/phone/" + id) }
 
-// Calls lists the calls that are owed: those that are due first.
-func (e *Enrolments) Calls(ctx context.Context) ([]Callback, error) {
-	rows, err := e.store.openCalls(ctx)
+// List tells which calls are owed: those that are due first.
+func (c *Calls) List(ctx context.Context) ([]Call, error) {
+	rows, err := c.store.open(ctx)
 	if err != nil {
 		return nil, wrap("list calls", err)
 	}
-	list := make([]Callback, 0, len(rows))
+	list := make([]Call, 0, len(rows))
 	for _, row := range rows {
-		c, err := e.callback(ctx, row, false)
+		call, err := c.show(ctx, row, false)
 		if err != nil {
 			return nil, wrap("list calls", err)
 		}
-		list = append(list, c)
+		list = append(list, call)
 	}
 	return list, nil
 }
 
-// callback shows a row, masked unless the number is to be dialled.
-func (e *Enrolments) callback(ctx context.Context, row callRow, reveal bool) (Callback, error) {
-	who, err := e.pins.citizens.ByID(ctx, row.CitizenID)
+// show makes a Call of a row, masked unless the number is to be dialled.
+func (c *Calls) show(ctx context.Context, row callRow, reveal bool) (Call, error) {
+	who, err := c.citizens.ByID(ctx, row.CitizenID)
 	if err != nil {
-		return Callback{}, err
+		return Call{}, err
 	}
-	phone, err := e.seal.Decrypt(row.Phone, callPlace(row.ID))
+	phone, err := c.seal.Decrypt(row.Phone, callPlace(row.ID))
 	if err != nil {
-		return Callback{}, fmt.Errorf("unseal the number of call %s: %w", row.ID, err)
+		return Call{}, fmt.Errorf("unseal the number of call %s: %w", row.ID, err)
 	}
 	zone, err := time.LoadLocation(row.TimeZone)
 	if err != nil {
-		zone = e.pins.italy
+		zone = c.italy
 	}
-	c := Callback{
-		ID: row.ID, Citizen: row.CitizenID, Enrolment: row.EnrolmentID, Name: maskedName(who), Phone: maskNumber(string(phone)),
+	call := Call{
+		ID: row.ID, Citizen: row.CitizenID, Request: row.RequestID, Name: maskedName(who), Phone: maskNumber(string(phone)),
 		Reasons: strings.Split(row.Reasons, "\n"), Slot: row.Slot, Zone: zone, Window: Window{row.NotBefore.Time, row.NotAfter.Time},
 		State: row.State, Operator: row.Operator, Attempts: row.Attempts, CreatedAt: row.CreatedAt.Time, DueAt: row.DueAt.Time,
 		HeldUntil: row.AssignedTill.Ptr(),
 	}
 	if reveal {
-		c.Phone = string(phone)
+		call.Phone = string(phone)
 	}
 	if row.lapsed() { // before the sweep gets to it
-		c.State, c.Operator, c.HeldUntil = CallQueued, "", nil
+		call.State, call.Operator, call.HeldUntil = CallQueued, "", nil
 	}
-	return c, nil
+	return call, nil
 }
 
 // maskedName is how people in the queue are told apart: Rossi M.
@@ -248,8 +271,8 @@ func (row callRow) lapsed() bool {
 
 func (row callRow) event(t audit.Type, by audit.Actor, why string) audit.Event {
 	ev := audit.Event{Type: t, Outcome: audit.Succeeded, Actor: by, Subject: row.CitizenID, Reason: why, Details: map[string]string{"call": row.ID}}
-	if row.EnrolmentID != "" {
-		ev.Details["request"] = row.EnrolmentID
+	if row.RequestID != "" {
+		ev.Details["request"] = row.RequestID
 	}
 	return ev
 }

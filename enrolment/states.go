@@ -1,63 +1,62 @@
-package credentials
+package enrolment
 
 import (
 	"errors"
 	"slices"
-	"time"
 
-	"ente.example/idp/citizens"
+	"ente.example/idp/credentials"
 )
 
-// EnrolmentState is where a request stands (pin-rules §2.2).
-type EnrolmentState string
+// state is where a request stands (pin-rules §2.2).
+type state string
 
 // The states. What pin-rules calls DRAFT is in the browser only, RETURNED and
 // DELIVERY_FAILED are events that end in CALL_QUEUED, UNREACHABLE one that ends
 // in EXPIRED.
 const (
-	RequestSubmitted   EnrolmentState = "submitted"
-	RequestChecking    EnrolmentState = "checking"
-	RequestCallQueued  EnrolmentState = "call_queued"
-	RequestCalling     EnrolmentState = "calling"
-	RequestApproved    EnrolmentState = "approved"
-	RequestPart1Sent   EnrolmentState = "part1_sent"
-	RequestPart2Handed EnrolmentState = "part2_handed"
-	RequestPart2Posted EnrolmentState = "part2_posted"
-	RequestCompleted   EnrolmentState = "completed"
-	RequestRejected    EnrolmentState = "rejected"
-	RequestExpired     EnrolmentState = "expired"
-	RequestCancelled   EnrolmentState = "cancelled"
+	submitted   state = "submitted"
+	checking    state = "checking"
+	callQueued  state = "call_queued"
+	calling     state = "calling"
+	approved    state = "approved"
+	part1Sent   state = "part1_sent"
+	part2Handed state = "part2_handed"
+	part2Posted state = "part2_posted"
+	completed   state = "completed"
+	rejected    state = "rejected"
+	expired     state = "expired"
+	cancelled   state = "cancelled"
 )
 
 // transitions are the arrows of pin-rules §2.2: what a state may become.
 // Every UPDATE of a request goes along one of them.
-func transitions(s EnrolmentState) []EnrolmentState {
+func transitions(s state) []state {
 	switch s {
-	case RequestSubmitted:
-		return []EnrolmentState{RequestChecking, RequestExpired, RequestCancelled}
-	case RequestChecking:
-		return []EnrolmentState{RequestApproved, RequestCallQueued, RequestRejected, RequestExpired, RequestCancelled}
-	case RequestCallQueued:
-		return []EnrolmentState{RequestCalling, RequestExpired, RequestCancelled}
-	case RequestCalling:
-		return []EnrolmentState{RequestCallQueued, RequestChecking, RequestRejected, RequestExpired, RequestCancelled}
-	case RequestApproved:
-		return []EnrolmentState{RequestPart1Sent, RequestCallQueued, RequestCancelled}
-	case RequestPart1Sent:
-		return []EnrolmentState{RequestPart2Handed, RequestCallQueued, RequestCancelled}
-	case RequestPart2Handed:
-		return []EnrolmentState{RequestPart2Posted, RequestCompleted, RequestChecking, RequestCallQueued, RequestExpired, RequestCancelled}
-	case RequestPart2Posted:
-		return []EnrolmentState{RequestCompleted, RequestChecking, RequestCallQueued, RequestExpired, RequestCancelled}
-	case RequestCompleted, RequestRejected, RequestExpired, RequestCancelled:
+	case submitted:
+		return []state{checking, expired, cancelled}
+	case checking:
+		return []state{approved, callQueued, rejected, expired, cancelled}
+	case callQueued:
+		return []state{calling, expired, cancelled}
+	case calling:
+		return []state{callQueued, checking, rejected, expired, cancelled}
+	case approved:
+		return []state{part1Sent, callQueued, cancelled}
+	case part1Sent:
+		return []state{part2Handed, callQueued, cancelled}
+	case part2Handed:
+		return []state{part2Posted, completed, checking, callQueued, expired, cancelled}
+	case part2Posted:
+		return []state{completed, checking, callQueued, expired, cancelled}
+	case completed, rejected, expired, cancelled:
 	}
 	return nil
 }
 
 // from are the states that may become another one.
-func from(to EnrolmentState) []EnrolmentState {
-	var list []EnrolmentState
-	for _, s := range enrolmentStates() {
+func from(to state) []state {
+	var list []state
+	for _, s := range states() {
 		if slices.Contains(transitions(s), to) {
 			list = append(list, s)
 		}
@@ -65,15 +64,15 @@ func from(to EnrolmentState) []EnrolmentState {
 	return list
 }
 
-func enrolmentStates() []EnrolmentState {
-	return []EnrolmentState{
-		RequestSubmitted, RequestChecking, RequestCallQueued, RequestCalling, RequestApproved, RequestPart1Sent,
-		RequestPart2Handed, RequestPart2Posted, RequestCompleted, RequestRejected, RequestExpired, RequestCancelled,
+func states() []state {
+	return []state{
+		submitted, checking, callQueued, calling, approved, part1Sent,
+		part2Handed, part2Posted, completed, rejected, expired, cancelled,
 	}
 }
 
 // final reports whether a request is over.
-func (s EnrolmentState) final() bool { return len(transitions(s)) == 0 }
+func (s state) final() bool { return len(transitions(s)) == 0 }
 
 // Why a request was rejected or goes to the contact centre, for the audit, the
 // contact centre and the words of a notice.
@@ -136,7 +135,7 @@ func (c checked) decide() (ruling, string) {
 		return ruledReject, whyMinor
 	case c.unavailable:
 		return ruledAgain, whyArchive
-	case c.sendable != nil && errors.Is(c.sendable, ErrNoAddress):
+	case c.sendable != nil && errors.Is(c.sendable, credentials.ErrNoAddress):
 		return ruledCall, whyNoAddress
 	case c.sendable != nil:
 		return ruledCall, whyNoPost
@@ -150,12 +149,4 @@ func (c checked) decide() (ruling, string) {
 		return ruledCall, whyAddress
 	}
 	return ruledApprove, ""
-}
-
-// postal is how long a letter to somebody's home may take.
-func (p EnrolmentPolicy) postal(home citizens.Address) time.Duration {
-	if home.Country == "IT" || home.Country == "" {
-		return p.PostItaly
-	}
-	return p.PostAbroad
 }
