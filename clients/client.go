@@ -80,6 +80,10 @@ func usesSecret(method string) bool { return method == AuthBasic || method == Au
 // AllowsGrant reports whether the client may use this grant type.
 func (c Client) AllowsGrant(grant string) bool { return slices.Contains(c.GrantTypes, grant) }
 
+// MustConstrain reports whether the client's tokens have to be bound to a key
+// that it proves to hold (RFC 9449).
+func (c Client) MustConstrain() bool { return c.DPoPBound || c.Profile == ProfileFAPI2 }
+
 // AllowsScope reports whether the client may ask for this scope.
 func (c Client) AllowsScope(scope string) bool { return slices.Contains(c.Scope, scope) }
 

@@ -37,6 +37,7 @@ type Metadata struct {
 	DefaultMaxAge               *int            `json:"default_max_age,omitempty"` // seconds
 	RequireAuthTime             bool            `json:"require_auth_time,omitempty"`
 	DefaultACRValues            []string        `json:"default_acr_values,omitempty"`
+	DPoPBound                   bool            `json:"dpop_bound_access_tokens,omitempty"` // RFC 9449
 	RequestURIs                 []string        `json:"request_uris,omitempty"`
 	RequestObjectSigningAlg     string          `json:"request_object_signing_alg,omitempty"`
 	RequireSignedRequestObject  bool            `json:"require_signed_request_object,omitempty"`         // RFC 9101

@@ -99,9 +99,9 @@ func secretKey(raw json.RawMessage) bool {
 	return false
 }
 
-// verifies reports whether a key can check a signature we accept. A key
+// Verifies reports whether a key can check a signature we accept. A key
 // without `use` is for any use.
-func verifies(k jose.JSONWebKey) bool {
+func Verifies(k jose.JSONWebKey) bool {
 	if k.Use != "" && k.Use != "sig" {
 		return false
 	}
@@ -126,7 +126,7 @@ func verifies(k jose.JSONWebKey) bool {
 // signatureKeys is what Keys chooses from.
 func signatureKeys(data []byte) ([]jose.JSONWebKey, error) {
 	keys, err := parseKeys(data)
-	return slices.DeleteFunc(keys, func(k jose.JSONWebKey) bool { return !verifies(k) }), err
+	return slices.DeleteFunc(keys, func(k jose.JSONWebKey) bool { return !Verifies(k) }), err
 }
 
 // canonicalKeys is a JWK set with only what was understood of it, so that the
@@ -172,5 +172,5 @@ func checkKeys(d Document) error {
 // signs reports whether an assertion the document allows can be made with k.
 func (d Document) signs(k jose.JSONWebKey) bool {
 	k.Algorithm = cmp.Or(d.TokenEndpointAuthSigningAlg, k.Algorithm)
-	return verifies(k)
+	return Verifies(k)
 }

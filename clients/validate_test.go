@@ -190,7 +190,6 @@ func TestRefused(t *testing.T) {
 		{with(`"Client_Name": "x"`), "document", `unknown member "Client_Name"`},
 		{with(`"scope": "openid", "scope": "email"`), "scope", "twice"},
 		{with(`"client_secret": "x"`), "client_secret", "made by this server"},
-		{with(`"dpop_bound_access_tokens": true`), "dpop_bound_access_tokens", "not supported yet"},
 		{with(`"backchannel_logout_uri": "https://a.example/l"`), "backchannel_logout_uri", "not supported yet"},
 		{with(`"require_pkce": "no"`), "require_pkce", "cannot be a JSON string"},
 		{`[]`, "document", "not a JSON object"},
@@ -251,8 +250,8 @@ func TestKeyWithoutUseIsForSignatures(t *testing.T) {
 		{jose.JSONWebKey{Key: &rsa.PublicKey{N: new(big.Int).Rsh(rsaKey.N, 1100), E: 3}}, false},
 		{jose.JSONWebKey{Key: ecKey(t, elliptic.P521()).Public()}, false},
 	} {
-		if got := verifies(test.key); got != test.want {
-			t.Errorf("verifies(%T, alg %q, use %q) = %v, want %v", test.key.Key, test.key.Algorithm, test.key.Use, got, test.want)
+		if got := Verifies(test.key); got != test.want {
+			t.Errorf("Verifies(%T, alg %q, use %q) = %v, want %v", test.key.Key, test.key.Algorithm, test.key.Use, got, test.want)
 		}
 	}
 }

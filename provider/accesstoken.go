@@ -55,11 +55,21 @@ type accessClaims struct {
 	AMR       []string `json:"amr,omitempty"`
 	IssuedAt  int64    `json:"iat"`
 	ExpiresAt int64    `json:"exp"`
+
+	Confirmation *confirmation `json:"cnf,omitempty"`
 }
 
 func (a accessClaims) scopes() []string { return strings.Fields(a.Scope) }
 
 func (a accessClaims) has(scope string) bool { return slices.Contains(a.scopes(), scope) }
+
+// confirmed is the key that the token is bound to; zero for none.
+func (a accessClaims) confirmed() confirmation {
+	if a.Confirmation == nil {
+		return confirmation{}
+	}
+	return *a.Confirmation
+}
 
 // accessToken is an access token that is good now.
 type accessToken struct {
@@ -135,39 +145,75 @@ func (p *Provider) hold(ctx context.Context, a *accessToken) (time.Time, error) 
 	return row.Now, nil
 }
 
-// bearer takes the access token from the Authorization header, or from the
-// body of a form that is posted (RFC 6750 §2.1, §2.2); never from the query,
-// which every proxy logs. None at all is an empty token.
-func bearer(c echo.Context) (string, error) {
+// presentedToken is an access token as it came, and under which scheme.
+type presentedToken struct {
+	text string
+	dpop bool
+}
+
+// presented takes the access token from the Authorization header, or from the
+// body of a form that is posted (RFC 6750 §2.1, §2.2; RFC 9449 §7.1); never
+// from the query, which every proxy logs. None at all is an empty token.
+func presented(c echo.Context) (t presentedToken, err error) {
 	r := c.Request()
 	if r.URL.Query().Has("access_token") {
-		return "", badRequest(codeInvalidRequest, "an access token does not belong in the query")
+		return t, badRequest(codeInvalidRequest, "an access token does not belong in the query")
 	}
 	headers := r.Header.Values(echo.HeaderAuthorization)
 	if len(headers) > 1 {
-		return "", badRequest(codeInvalidRequest, "more than one Authorization header")
+		return t, badRequest(codeInvalidRequest, "more than one Authorization header")
 	}
-	token := ""
 	if len(headers) == 1 {
 		scheme, rest, _ := strings.Cut(headers[0], " ")
-		if strings.EqualFold(scheme, "Bearer") {
-			token = strings.TrimSpace(rest)
+		t.dpop = strings.EqualFold(scheme, dpopHeader)
+		if t.dpop || strings.EqualFold(scheme, "Bearer") {
+			t.text = strings.TrimSpace(rest)
 		}
 	}
 	if r.Method != http.MethodPost || !isForm(r) {
-		return token, nil
+		return t, nil
 	}
 	f, err := parseForm(c)
 	if err != nil {
-		return "", err
+		return t, err
 	}
 	if posted := f.Get("access_token"); posted != "" {
-		if token != "" {
-			return "", badRequest(codeInvalidRequest, "the access token is sent twice")
+		if t.text != "" {
+			return t, badRequest(codeInvalidRequest, "the access token is sent twice")
 		}
-		token = posted
+		t.text = posted
 	}
-	return token, nil
+	return t, nil
+}
+
+// confirm holds a token against the key that it is bound to. One that is bound
+// is worth nothing as a bearer token, and one that is not is no DPoP token.
+func (p *Provider) confirm(c echo.Context, path string, t presentedToken, a accessToken) error {
+	want := a.confirmed().JKT
+	if t.dpop != (want != "") {
+		return errNoToken
+	}
+	if want == "" {
+		return nil
+	}
+	got, err := p.proof(c, path, t.text)
+	switch {
+	case err != nil:
+		e := asProtocolError(err)
+		if e.Status == http.StatusBadRequest { // RFC 9449 §7.1: at a resource it is a 401
+			e = oauthError(e.Code, e.Description, http.StatusUnauthorized)
+		}
+		return e
+	case got != want:
+		return oauthError(codeInvalidToken, "the proof is by another key than the token's", http.StatusUnauthorized)
+	}
+	return nil
+}
+
+// usesProof reports whether a request speaks DPoP.
+func usesProof(c echo.Context) bool {
+	scheme, _, _ := strings.Cut(c.Request().Header.Get(echo.HeaderAuthorization), " ")
+	return strings.EqualFold(scheme, dpopHeader)
 }
 
 func isForm(r *http.Request) bool {

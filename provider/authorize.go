@@ -191,7 +191,7 @@ func (p *Provider) grant(r *authRequest, s standing) *grantRow {
 		ID: newGrantID(), ClientID: r.client.ID, CitizenID: s.session.Citizen, Subject: s.subject,
 		SessionID: string(s.session.ID), Scopes: r.scopes, Resources: r.resources, RedirectURI: r.redirect,
 		UserinfoClaims: names(r.claims.userinfo, r.mayGet), IDTokenClaims: names(r.claims.idToken, r.mayGet),
-		Offline: r.wants().Offline, ACR: s.session.ACR, AMR: s.session.AMR, AuthTime: s.session.AuthTime,
+		BoundTo: r.form.Get("dpop_jkt"), Offline: r.wants().Offline, ACR: s.session.ACR, AMR: s.session.AMR, AuthTime: s.session.AuthTime,
 	}
 	if s.answer != nil {
 		g.Scopes = within(g.Scopes, s.answer.Scopes)

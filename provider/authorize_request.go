@@ -101,7 +101,7 @@ func (p *Provider) check(ctx context.Context, r *authRequest) error {
 	for _, step := range []func() error{
 		r.checkSize, r.checkUnsupported, r.checkResponse,
 		func() error { return p.checkScopes(r) },
-		r.checkProof, r.checkNonce, r.checkResources, r.checkPrompt, r.checkMaxAge, r.checkClaims,
+		r.checkProof, r.checkKey, r.checkNonce, r.checkResources, r.checkPrompt, r.checkMaxAge, r.checkClaims,
 		func() error { return p.checkHint(ctx, r) },
 		func() error { return p.checkWithFosite(ctx, r) },
 	} {
@@ -117,7 +117,7 @@ func (p *Provider) check(ctx context.Context, r *authRequest) error {
 func (r *authRequest) kept() string {
 	return r.form.Encode("client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
 		"code_challenge", "code_challenge_method", "resource", "prompt", "max_age", "claims", "id_token_hint",
-		"acr_values", "login_hint", "ui_locales")
+		"acr_values", "login_hint", "ui_locales", "dpop_jkt")
 }
 
 func (r *authRequest) checkSize() error {
@@ -185,6 +185,14 @@ func (r *authRequest) checkProof() error {
 		return badRequest(codeInvalidRequest, "code_challenge_method must be S256")
 	case len(challenge) != 43 || !isBase64URL(challenge):
 		return badRequest(codeInvalidRequest, "code_challenge is not the SHA-256 of a verifier")
+	}
+	return nil
+}
+
+// checkKey reads dpop_jkt: the key that the code will belong to (RFC 9449 §10).
+func (r *authRequest) checkKey() error {
+	if jkt := r.form.Get("dpop_jkt"); jkt != "" && (len(jkt) != 43 || !isBase64URL(jkt)) {
+		return badRequest(codeInvalidRequest, "dpop_jkt is not the thumbprint of a key")
 	}
 	return nil
 }

@@ -17,11 +17,11 @@ func cors(methods ...string) echo.MiddlewareFunc {
 			h := c.Response().Header()
 			h.Set("Access-Control-Allow-Origin", "*")
 			if c.Request().Method != http.MethodOptions {
-				h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, ETag")
+				h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, ETag, DPoP-Nonce")
 				return next(c)
 			}
 			h.Set("Access-Control-Allow-Methods", allowed)
-			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP")
 			h.Set("Access-Control-Max-Age", "3600")
 			h.Set("Allow", allowed+", OPTIONS")
 			return c.NoContent(http.StatusNoContent)

@@ -60,6 +60,7 @@ type metadata struct {
 	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
 	RequestURIRegistered  bool     `json:"require_request_uri_registration"`
 	RequestObjectAlgs     []string `json:"request_object_signing_alg_values_supported"`
+	ProofAlgs             []string `json:"dpop_signing_alg_values_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
@@ -100,6 +101,7 @@ func (p *Provider) metadata() metadata {
 		RequestURIParameter:   true,
 		RequestURIRegistered:  true,
 		RequestObjectAlgs:     Algorithms(),
+		ProofAlgs:             algorithmNames(proofAlgorithms()),
 		IssParameter:          true,
 	}
 }

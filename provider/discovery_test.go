@@ -152,7 +152,7 @@ func TestScriptsMayAskBeforehand(t *testing.T) {
 			r.Method = http.MethodOptions
 			r.Header.Set("Origin", "https://app.example")
 			got := h.do(r)
-			if got.StatusCode != want || got.Header.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type" {
+			if got.StatusCode != want || got.Header.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type, DPoP" {
 				t.Errorf("OPTIONS %s: got %d %v", path, got.StatusCode, got.Header)
 			}
 			if got.Header.Get("Access-Control-Allow-Credentials") != "" {

@@ -254,7 +254,7 @@ func (h *house) grant(c clients.Client, id citizens.ID, s login.Session, scopes 
 	if err := p.grants.insert(ctx, &row); err != nil {
 		h.t.Fatal(err)
 	}
-	if ok, err := p.grants.redeem(ctx, row.ID, &first); err != nil || !ok {
+	if ok, err := p.grants.redeem(ctx, row.ID, "", &first); err != nil || !ok {
 		h.t.Fatalf("redeem: %t, %v", ok, err)
 	}
 	return row, must[string](h.t)(first.reveal(p.refreshKey))

@@ -27,6 +27,8 @@ type introspection struct {
 	AMR       []string `json:"amr,omitempty"`
 	IssuedAt  int64    `json:"iat,omitempty"`
 	ExpiresAt int64    `json:"exp,omitempty"`
+
+	Confirmation *confirmation `json:"cnf,omitempty"`
 }
 
 // introspect tells a client whether a token is good now. Only a client that
@@ -70,9 +72,9 @@ func (p *Provider) lookInto(ctx context.Context, caller clients.Client, token st
 		return introspection{}, nil
 	}
 	return introspection{
-		Active: true, Scope: a.Scope, ClientID: a.ClientID, TokenType: "Bearer", Subject: a.Subject,
+		Active: true, Scope: a.Scope, ClientID: a.ClientID, TokenType: a.confirmed().tokenType(), Subject: a.Subject,
 		Audience: a.Audience, Issuer: a.Issuer, JTI: a.JTI, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR,
-		IssuedAt: a.IssuedAt, ExpiresAt: a.ExpiresAt,
+		IssuedAt: a.IssuedAt, ExpiresAt: a.ExpiresAt, Confirmation: a.Confirmation,
 	}, nil
 }
 

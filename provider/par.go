@@ -67,6 +67,9 @@ func (p *Provider) pushedRequest(c echo.Context, f form, client clients.Client) 
 	}
 	f.values.Set("client_id", client.ID)
 	f, err := p.unwrap(ctx, f, client)
+	if err == nil {
+		err = p.bindPushed(c, f)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +81,20 @@ func (p *Provider) pushedRequest(c echo.Context, f form, client clients.Client) 
 		return nil, err
 	}
 	return r, p.check(ctx, r)
+}
+
+// bindPushed reads a DPoP proof that comes with the request as if dpop_jkt had
+// named its key (RFC 9449 §10.1).
+func (p *Provider) bindPushed(c echo.Context, f form) error {
+	jkt, err := p.proof(c, parPath, "")
+	if err != nil || jkt == "" {
+		return err
+	}
+	if said := f.Get("dpop_jkt"); said != "" && said != jkt {
+		return invalidProof("dpop_jkt is another key than the proof's")
+	}
+	f.values.Set("dpop_jkt", jkt)
+	return nil
 }
 
 // interaction is what is kept of a request.

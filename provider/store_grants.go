@@ -45,7 +45,8 @@ type grantRow struct {
 	RedirectURI       string
 	CodeChallenge     string // of PKCE S256, empty without
 	Nonce             string
-	Offline           bool // refresh tokens are issued, sign-out does not end it
+	BoundTo           string // the key it belongs to, empty for none
+	Offline           bool   // refresh tokens are issued, sign-out does not end it
 	ACR               string
 	AMR               words
 	AuthTime          time.Time
@@ -86,7 +87,7 @@ func (g *grants) insert(ctx context.Context, r *grantRow) error {
 	row := map[string]any{
 		"id": r.ID, "code_hash": r.CodeHash, "client_id": r.ClientID, "citizen_id": string(r.CitizenID), "subject": r.Subject,
 		"session_id": r.SessionID, "scopes": r.Scopes, "userinfo_claims": r.UserinfoClaims, "id_token_claims": r.IDTokenClaims,
-		"resources": r.Resources, "redirect_uri": r.RedirectURI, "code_challenge": r.CodeChallenge, "nonce": r.Nonce,
+		"resources": r.Resources, "redirect_uri": r.RedirectURI, "code_challenge": r.CodeChallenge, "nonce": r.Nonce, "bound_to": r.BoundTo,
 		"offline": r.Offline, "acr": r.ACR, "amr": r.AMR, "auth_time": database.Truncate(r.AuthTime),
 		"code_expires_at": g.db.NowPlus(g.lifetimes.Code), "refresh_generation": 0, "revoked_reason": "", "created_at": g.db.NowExpr(),
 		"expires_at": g.db.NowPlus(g.lifetimes.Code + g.lifetimes.AccessToken),
@@ -141,8 +142,8 @@ func (g *grants) one(ctx context.Context, where string, key any) (grantRow, erro
 
 // redeem uses up the code, and starts the refresh family where the grant has
 // one. False means that another got there first, or that it is too late.
-func (g *grants) redeem(ctx context.Context, id string, first *refreshToken) (bool, error) {
-	set := map[string]any{"code_used_at": g.db.NowExpr()}
+func (g *grants) redeem(ctx context.Context, id, boundTo string, first *refreshToken) (bool, error) {
+	set := map[string]any{"code_used_at": g.db.NowExpr(), "bound_to": boundTo}
 	if first != nil {
 		set["refresh_generation"], set["refresh_hash"], set["refreshed_at"] = first.generation, first.hash(), g.db.NowExpr()
 	}

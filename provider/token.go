@@ -68,6 +68,9 @@ func (p *Provider) tokenUnit(c echo.Context, f form) (*unit, string, error) {
 	if !client.AllowsGrant(grantType) {
 		return nil, "", badRequest(codeUnauthorizedClient, "the client is not registered for this grant type")
 	}
+	if err := p.constrain(c, u); err != nil {
+		return nil, "", err
+	}
 	return u, grantType, p.readGrant(f, u, grantType)
 }
 
@@ -106,6 +109,9 @@ func (p *Provider) exchange(c echo.Context, f form, u *unit, grantType string) (
 		return tokenAnswer{}, fmt.Errorf("unexpected access request %T", ar)
 	}
 	// Here the handlers have loaded the grant, and signed nothing yet.
+	if u.boundElsewhere() {
+		return tokenAnswer{}, invalidGrant("the grant is bound to another key")
+	}
 	if err := p.narrow(f, u, request); err != nil {
 		return tokenAnswer{}, err
 	}
@@ -116,7 +122,7 @@ func (p *Provider) exchange(c echo.Context, f form, u *unit, grantType string) (
 	if err := p.flush(ctx, by, u, grantType); err != nil {
 		return tokenAnswer{}, err
 	}
-	return p.answer(response, request), nil
+	return p.answer(u, response, request), nil
 }
 
 // fositeForm is what fosite's handlers look at; scope and resource are ours.
@@ -136,13 +142,13 @@ func fositeForm(f form) url.Values {
 
 // answer is what the client gets. Type and lifetime are ours: fosite's are in
 // lower case, and a second short.
-func (p *Provider) answer(response fosite.AccessResponder, request *fosite.AccessRequest) tokenAnswer {
+func (p *Provider) answer(u *unit, response fosite.AccessResponder, request *fosite.AccessRequest) tokenAnswer {
 	text := func(name string) string {
 		s, _ := response.GetExtra(name).(string)
 		return s
 	}
 	return tokenAnswer{
-		AccessToken: response.GetAccessToken(), TokenType: "Bearer", ExpiresIn: seconds(p.lifetimes.AccessToken),
+		AccessToken: response.GetAccessToken(), TokenType: u.confirmed.tokenType(), ExpiresIn: seconds(p.lifetimes.AccessToken),
 		RefreshToken: text("refresh_token"), IDToken: text("id_token"), Scope: scopeText(request.GetGrantedScopes()),
 	}
 }
@@ -228,7 +234,7 @@ func (p *Provider) claim(ctx context.Context, by audit.Actor, u *unit, grantType
 		e = u.grant.event(audit.TokenRefreshed, audit.Succeeded, by)
 		return won, with(e, "generation", generation(u.successor.generation)), err
 	}
-	won, err = p.grants.redeem(ctx, u.grant.ID, u.successor)
+	won, err = p.grants.redeem(ctx, u.grant.ID, u.binding(), u.successor)
 	return won, u.grant.event(audit.CodeExchanged, audit.Succeeded, by), err
 }
 

@@ -42,7 +42,7 @@ func (s storage) GenerateAccessToken(ctx context.Context, r fosite.Requester) (t
 	u, p := unitOf(ctx), s.provider
 	claims := accessClaims{
 		Issuer: p.issuer, Subject: u.client.ID, ClientID: u.client.ID, Scope: strings.Join(r.GetGrantedScopes(), " "),
-		Audience: p.audience(u), JTI: tokenID(),
+		Audience: p.audience(u), JTI: tokenID(), Confirmation: u.confirmed.claim(),
 	}
 	now := u.clock()
 	if g := u.grant; g != nil {

@@ -25,7 +25,8 @@ type unit struct {
 	presented refreshToken  // that was sent in
 	successor *refreshToken // to be stored: the first or the next of its family
 
-	resources []string // the access token's audience, where narrowed
+	resources []string     // the access token's audience, where narrowed
+	confirmed confirmation // the key that the client has proved to hold
 }
 
 type unitKey struct{}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"ente.example/idp/citizens"
 	"ente.example/idp/clients"
@@ -39,14 +40,17 @@ func (p *Provider) userinfo(c echo.Context) error {
 
 func (p *Provider) answerUserinfo(c echo.Context) (map[string]any, clients.Client, error) {
 	ctx := c.Request().Context()
-	token, err := bearer(c)
+	token, err := presented(c)
 	if err != nil {
 		return nil, clients.Client{}, err
 	}
-	if token == "" {
+	if token.text == "" {
 		return nil, clients.Client{}, oauthError("", "", http.StatusUnauthorized)
 	}
-	a, err := p.verifyAccess(ctx, token)
+	a, err := p.verifyAccess(ctx, token.text)
+	if err == nil {
+		err = p.confirm(c, userinfoPath, token, a)
+	}
 	switch {
 	case errors.Is(err, errNoToken), err == nil && !slices.Contains(a.Audience, p.issuer):
 		return nil, clients.Client{}, oauthError(codeInvalidToken, "the access token is not valid here", http.StatusUnauthorized)
@@ -105,15 +109,23 @@ func (p *Provider) failBearer(c echo.Context, err error) error {
 	if e.Status >= http.StatusInternalServerError {
 		return p.fail(c, err)
 	}
-	challenge := `Bearer realm=` + strconv.Quote(p.issuer)
+	said := ""
 	if e.Code != "" {
-		challenge += `, error="` + e.Code + `", error_description="` + e.Description + `"`
+		said = `, error="` + e.Code + `", error_description="` + e.Description + `"`
 	}
 	if e.Code == codeInsufficientScope {
-		challenge += `, scope="` + scopeOpenID + `"`
+		said += `, scope="` + scopeOpenID + `"`
 	}
-	noStore(c.Response().Header())
-	c.Response().Header().Set(echo.HeaderWWWAuthenticate, challenge)
+	h := c.Response().Header()
+	noStore(h)
+	// the scheme that was used says what went wrong, the other that it exists
+	realm, algs := `realm=`+strconv.Quote(p.issuer), `algs="`+strings.Join(algorithmNames(proofAlgorithms()), " ")+`"`
+	if usesProof(c) {
+		h.Add(echo.HeaderWWWAuthenticate, "DPoP "+realm+said+", "+algs)
+	} else {
+		h.Add(echo.HeaderWWWAuthenticate, "Bearer "+realm+said)
+		h.Add(echo.HeaderWWWAuthenticate, "DPoP "+algs)
+	}
 	if e.Code == "" {
 		return c.NoContent(e.Status)
 	}
