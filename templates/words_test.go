@@ -109,6 +109,7 @@ func TestEveryKeyIsUsed(t *testing.T) {
 	}
 	// Keys that are put together from a value: by whom is written beside.
 	made := []string{
+		`^letter\.`,                                         // Letterhead
 		`^mail\.`,                                           // Mail
 		`^claim\.`,                                          // label, value
 		`^(month|weekday)\.`,                                // day, reopens, openDays

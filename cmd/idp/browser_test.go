@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"testing"
@@ -27,7 +28,7 @@ const patience = 30 * time.Second
 // there. With IDP_TEST_PICTURE set to a file, the picture of the README is made.
 func TestBrowser(t *testing.T) {
 	b := startChromium(t)
-	for name, part := range map[string]func(*testing.T, chromium){
+	parts := map[string]func(*testing.T, chromium){
 		"notices what is wrong":       testBrowserNotices,
 		"first access":                testFirstAccess,
 		"first access again":          testFirstAccessTwoTabs,
@@ -53,7 +54,9 @@ func TestBrowser(t *testing.T) {
 		"pages that are nowhere":      testErrorPages,
 		"double press":                testDoublePress,
 		"picture of the sign-in page": testPicture,
-	} {
+	}
+	maps.Copy(parts, procedures())
+	for name, part := range parts {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			part(t, b)

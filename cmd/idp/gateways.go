@@ -23,13 +23,13 @@ func (v *services) senders() (map[delivery.Channel]delivery.Sender, error) {
 		open    func() (delivery.Sender, error)
 	}{
 		{delivery.SMS, s.SMSURL != "", func() (delivery.Sender, error) {
-			return delivery.NewSMSFromURL(s.SMSURL, s.SMSToken, delivery.Network{})
+			return delivery.NewSMSFromURL(s.SMSURL, s.SMSToken, v.network)
 		}},
 		{delivery.Email, s.SMTPURL != "", func() (delivery.Sender, error) {
-			return delivery.NewSMTPFromURL(s.SMTPURL, s.MailFrom, delivery.Network{})
+			return delivery.NewSMTPFromURL(s.SMTPURL, s.MailFrom, v.network)
 		}},
 		{delivery.PEC, s.PECSMTPURL != "", func() (delivery.Sender, error) {
-			return delivery.NewPECFromURL(s.PECSMTPURL, s.PECFrom, delivery.Network{})
+			return delivery.NewPECFromURL(s.PECSMTPURL, s.PECFrom, v.network)
 		}},
 		{delivery.Post, s.PostDir != "", func() (delivery.Sender, error) {
 			return delivery.NewLettersFromDir(s.PostDir, s.PostRecipient, s.loopback(), v.templates.Letterhead)
@@ -75,7 +75,7 @@ func (v *services) reports() (err error) {
 		return nil
 	}
 	v.receipts, err = delivery.NewReceiptsFromURL(s.PECIMAPURL, s.PECFrom, s.PECCAFile,
-		delivery.ReceiptsDeps{DB: v.db, Outcomes: v.outcomes, Logger: v.logger}, delivery.Network{})
+		delivery.ReceiptsDeps{DB: v.db, Outcomes: v.outcomes, Logger: v.logger}, v.network)
 	return err
 }
 

@@ -19,6 +19,7 @@ import (
 	"ente.example/idp/credentials"
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/delivery"
 	"ente.example/idp/secrets"
 )
 
@@ -64,25 +65,41 @@ const testPolicy = `{"hash.memory_kib": 64, "drain.delay": "1ms"}`
 
 func nodeOf(t *testing.T, url, keys string, clock *database.Clock, outbox string) *house {
 	t.Helper()
+	s := houseSettings(t, url, keys)
+	s.OutboxDir = outbox
+	return nodeWith(t, s, clock, delivery.Network{})
+}
+
+// houseSettings are those of a house on free ports of this machine.
+func houseSettings(t *testing.T, url, keys string) settings {
+	t.Helper()
 	policy := filepath.Join(t.TempDir(), "policy.json")
 	if err := os.WriteFile(policy, []byte(testPolicy), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	listen, admin := freePort(t), freePort(t)
-	s := settings{
+	return settings{
 		Issuer: "http://localhost:" + port(listen), Listen: listen, AdminListen: admin, DatabaseURL: url, SecretsDir: keys,
 		PolicyFile: policy, Eligibility: "open", PINAlphabet: "digits", Captcha: "none", Registration: "off",
-		OutboxDir: outbox, LogLevel: "debug", LogFormat: "json",
+		LogLevel: "debug", LogFormat: "json",
 	}
+}
+
+func nodeWith(t *testing.T, s settings, clock *database.Clock, network delivery.Network) *house {
+	t.Helper()
 	log := &logBuffer{}
 	v, err := wire(t.Context(), s, options{
-		logger: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		open:   func(context.Context, string) (*database.DB, error) { return databasetest.Open(t, url, clock), nil },
+		logger:  slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		open:    func(context.Context, string) (*database.DB, error) { return databasetest.Open(t, s.DatabaseURL, clock), nil },
+		network: network,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{services: v, t: t, admin: admin, log: log}
+	if v.receipts != nil {
+		v.receipts.Poll = 20 * time.Millisecond
+	}
+	h := &house{services: v, t: t, admin: s.AdminListen, log: log}
 	h.serve()
 	return h
 }

@@ -42,6 +42,7 @@ type services struct {
 	logger   *slog.Logger
 	metrics  *prometheus.Registry
 	counters *counters
+	network  delivery.Network // how gateways are reached
 
 	db           *database.DB
 	keys         *secrets.Ring
@@ -72,6 +73,7 @@ type options struct {
 	open   func(ctx context.Context, url string) (*database.DB, error)
 	// migrated skips the check of the schema, which serve --migrate makes good
 	migrate bool
+	network delivery.Network
 }
 
 func openDatabase(ctx context.Context, url string) (*database.DB, error) {
@@ -81,7 +83,7 @@ func openDatabase(ctx context.Context, url string) (*database.DB, error) {
 // wire builds the services. What must follow from a rule but lives above it is
 // handed down here as a function.
 func wire(ctx context.Context, s settings, o options) (_ *services, err error) {
-	v := &services{settings: s, logger: o.logger, metrics: prometheus.NewRegistry()}
+	v := &services{settings: s, logger: o.logger, metrics: prometheus.NewRegistry(), network: o.network}
 	if err := s.check(); err != nil {
 		return nil, err
 	}
