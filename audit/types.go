@@ -46,6 +46,12 @@ const (
 	CallReleased     Type = "call.released"
 	CallClosed       Type = "call.closed"
 
+	ContactAsked     Type = "contact.asked"
+	ContactCodeWrong Type = "contact.code-wrong"
+	ContactProved    Type = "contact.proved"    // the pause begins
+	ContactEffective Type = "contact.effective" // it counts, or is off
+	ContactEnded     Type = "contact.ended"     // Details["state"] and Reason say how
+
 	MessageSent   Type = "message.sent"
 	MessageFailed Type = "message.failed"
 	// MessageReported: what the transport told afterwards, such as a PEC receipt

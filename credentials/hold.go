@@ -33,6 +33,16 @@ func (s *Service) Hold(ctx context.Context, v Verified) error {
 	return nil
 }
 
+// HoldAll holds every PIN of a person until the caller's transaction is over,
+// for a room above that writes its own rows about it: whoever asked for
+// something with the PIN has written his before, or finds what this one writes.
+func (s *Service) HoldAll(ctx context.Context, id citizens.ID) error {
+	if err := s.store.holdOf(ctx, id); err != nil {
+		return fmt.Errorf("hold the PINs of a person: %w", err)
+	}
+	return nil
+}
+
 // Bereave ends what rests on the PIN of somebody who has been reported dead, in
 // the transaction that writes so. The PIN itself stays, for a report that turns
 // out wrong; eligibility lets it open nothing.

@@ -20,6 +20,9 @@ func sent() map[string][]string {
 		"notice-recovery-excluded": notices, "notice-recovery-suspended": notices,
 		"contact-code": notices, "notice-request-made": notices, "notice-request-open": notices, "notice-request-has-pin": notices,
 		"notice-request-excluded": notices, "notice-request-minor": notices, "notice-request-ended": notices,
+		"contact-code.change": {"sms", "pec"}, "contact-code.change-link": {"email"}, "notice-contact-proved": notices,
+		"notice-contact-effective": notices, "notice-contact-removal": notices, "notice-contact-removed": notices,
+		"notice-contact-withdrawn": notices, "notice-contact-contested": notices, "notice-contact-not-pec": notices,
 		"notice-revocation-started": notices, "notice-revocation-no-pin": notices, "notice-revocation-guessing": notices,
 	}
 }
@@ -36,7 +39,7 @@ func TestMail(t *testing.T) {
 			for _, channel := range channels {
 				subject, body, err := s.Mail(l.Tag, key, channel, map[string]string{
 					"Name": "Mario <Rossi>", "Half": "48271936", "Code": "48271936", "Report": "48271936", "Link": "http://localhost:8080/pin?t=x",
-					"Tracking": "ABCD-EFGH-JKMN", "Since": "18/11/2026",
+					"Tracking": "ABCD-EFGH-JKMN", "Since": "18/11/2026", "Until": "21/11/2026 10:30", "Contact": "a***@p***.example",
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -45,7 +48,7 @@ func TestMail(t *testing.T) {
 					t.Errorf("%s %s %s: subject %q", l.Tag, key, channel, subject)
 				}
 				// these go to an address that somebody has typed: nobody's name goes there
-				if nameless := key == "contact-code" || key == "notice-request-ended"; nameless && channel != "sms" {
+				if nameless := strings.HasPrefix(key, "contact-code") || key == "notice-request-ended"; nameless && channel != "sms" {
 					body += "Mario <Rossi>"
 				}
 				checkBody(t, l.Tag+" "+key+" "+channel, channel, body)
