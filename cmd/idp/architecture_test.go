@@ -21,7 +21,7 @@ const module = "ente.example/idp"
 // The rings of docs/architecture.md. Within the rules there is an order too,
 // which the table spells out.
 var (
-	ruleRooms   = []string{"enrolment", "credentials", "clients", "delivery", "throttle", "audit", "citizens"}
+	ruleRooms   = []string{"contacts", "enrolment", "credentials", "clients", "delivery", "throttle", "audit", "citizens"}
 	groundRooms = []string{"web", "templates", "database"}
 )
 
@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"selfservice": slices.Concat([]string{"consent", "login"}, ruleRooms, groundRooms),
 	"login":       slices.Concat(ruleRooms, groundRooms),
 
+	"contacts":    {"credentials", "delivery", "audit", "citizens", "database"},
 	"enrolment":   {"credentials", "delivery", "audit", "citizens", "database"},
 	"credentials": {"delivery", "throttle", "audit", "citizens", "database"},
 	"clients":     {"audit", "database"},

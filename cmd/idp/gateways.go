@@ -60,7 +60,12 @@ func (v *services) senders() (map[delivery.Channel]delivery.Sender, error) {
 func (v *services) reports() (err error) {
 	v.outcomes, err = delivery.NewOutcomes(delivery.OutcomesDeps{
 		DB: v.db, Audit: v.audit, Outbox: v.outbox,
-		Hook: func(ctx context.Context, o delivery.Outcome) error { return v.requests.Outcome(ctx, o) },
+		Hook: func(ctx context.Context, o delivery.Outcome) error {
+			if err := v.requests.Outcome(ctx, o); err != nil {
+				return err
+			}
+			return v.contacts.Outcome(ctx, o)
+		},
 	})
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ente.example/idp/clients"
+	"ente.example/idp/contacts"
 	"ente.example/idp/credentials"
 	"ente.example/idp/delivery"
 	"ente.example/idp/enrolment"
@@ -22,6 +23,7 @@ type policy struct {
 	lock      throttle.Policy
 	pins      credentials.Policy
 	requests  enrolment.Policy
+	contacts  contacts.Policy
 	sessions  login.Policy
 	tokens    provider.Lifetimes
 	keys      provider.KeyPolicy
@@ -35,7 +37,7 @@ type policy struct {
 
 func defaultPolicy() *policy {
 	return &policy{
-		lock: throttle.DefaultPolicy(), pins: credentials.DefaultPolicy(), requests: enrolment.DefaultPolicy(), delivery: delivery.DefaultPolicy(),
+		lock: throttle.DefaultPolicy(), pins: credentials.DefaultPolicy(), requests: enrolment.DefaultPolicy(), contacts: contacts.DefaultPolicy(), delivery: delivery.DefaultPolicy(),
 		sessions: login.Policy{Idle: 30 * time.Minute, Absolute: 8 * time.Hour},
 		tokens: provider.Lifetimes{
 			Code: time.Minute, AccessToken: 10 * time.Minute, IDToken: 10 * time.Minute,
@@ -97,6 +99,13 @@ func (p *policy) parameters() []parameter {
 		{key: "callback.attempts", rule: "R15", number: &p.requests.CallAttempts, least: 1, most: 10},
 		{key: "callback.days", rule: "R15", number: &p.requests.CallDays, least: 1, most: 60},
 		{key: "callback.lease", rule: "R15", duration: &p.requests.CallLease, least: time.Minute, most: day},
+		{key: "contacts.cooling.citizen", rule: "R36", duration: &p.contacts.CoolingCitizen, least: day, most: 30 * day},
+		{key: "contacts.cooling.operator", rule: "R42", duration: &p.contacts.CoolingOperator, least: 2 * day, most: 60 * day},
+		{key: "contacts.code_life", rule: "R36", duration: &p.contacts.SMSCode, least: 5 * time.Minute, most: day},
+		{key: "contacts.code_life_mail", rule: "R36", duration: &p.contacts.MailCode, least: 10 * time.Minute, most: 7 * day},
+		{key: "contacts.code_tries", rule: "R36", number: &p.contacts.Tries, least: 3, most: 10},
+		{key: "contacts.per_day", rule: "R36", number: &p.contacts.PerDay, least: 1, most: 20},
+		{key: "contacts.per_target", rule: "R36", number: &p.contacts.PerTarget, least: 1, most: 20},
 		{key: "session.idle", rule: "R55", duration: &p.sessions.Idle, least: time.Minute, most: time.Hour},
 		{key: "session.absolute", rule: "R55", duration: &p.sessions.Absolute, least: 30 * time.Minute, most: day},
 		{key: "token.code", rule: "RFC 6749 4.1.2", duration: &p.tokens.Code, least: 10 * time.Second, most: time.Minute},

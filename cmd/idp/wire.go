@@ -13,6 +13,7 @@ import (
 	"ente.example/idp/citizens"
 	"ente.example/idp/clients"
 	"ente.example/idp/consent"
+	"ente.example/idp/contacts"
 	"ente.example/idp/credentials"
 	"ente.example/idp/database"
 	"ente.example/idp/delivery"
@@ -57,6 +58,7 @@ type services struct {
 	hasher       *credentials.Hasher
 	pins         *credentials.Service
 	requests     *enrolment.Requests
+	contacts     *contacts.Service
 	hours        enrolment.Hours // of the contact centre
 	clients      *clients.Registry
 	interactions *login.Interactions
@@ -186,7 +188,10 @@ func (v *services) people() (err error) {
 			if err := v.pins.Failed(ctx, r); err != nil {
 				return err
 			}
-			return v.requests.Failed(ctx, r)
+			if err := v.requests.Failed(ctx, r); err != nil {
+				return err
+			}
+			return v.contacts.Failed(ctx, r)
 		},
 		Observe: v.counters.delivered, Logger: v.logger, Policy: v.policy.delivery,
 	})
@@ -213,7 +218,7 @@ func (v *services) services() (err error) {
 		FirstAccess: func(ctx context.Context, id citizens.ID, first credentials.ID) error {
 			return v.requests.FirstAccess(ctx, id, first)
 		},
-		Ended: v.endedPIN, Site: v.settings.Issuer, Observe: v.counters.guessed, Logger: v.logger,
+		Ended: v.endedPIN, Reported: func(ctx context.Context, id citizens.ID) error { return v.contacts.Contest(ctx, id) }, Site: v.settings.Issuer, Observe: v.counters.guessed, Logger: v.logger,
 	})
 	if err != nil {
 		return err
@@ -222,6 +227,14 @@ func (v *services) services() (err error) {
 		DB: v.db, Citizens: v.citizens, Outbox: v.outbox, Audit: v.audit, Pins: v.pins,
 		Seal: v.keys.AEAD(secrets.RequestsSeal), Index: v.keys.PRF(secrets.RequestsIndex),
 		Hours: v.hours, Policy: v.policy.requests, Logger: v.logger,
+	})
+	if err != nil {
+		return err
+	}
+	v.contacts, err = contacts.New(contacts.Deps{
+		DB: v.db, Citizens: v.citizens, Pins: v.pins, Outbox: v.outbox, Audit: v.audit, Seal: v.keys.AEAD(secrets.RequestsSeal),
+		Keys: v.keys.PRF(secrets.PINPepper), Notify: v.pins.Notify, Receipts: v.settings.PECIMAPURL != "", Site: v.settings.Issuer,
+		Policy: v.policy.contacts, Logger: v.logger,
 	})
 	if err != nil {
 		return err
@@ -236,12 +249,16 @@ func (v *services) services() (err error) {
 }
 
 // endedPIN is what follows when a PIN is revoked, suspended or replaced by a
-// recovery: sessions and grants built on it end in the same transaction.
+// recovery: sessions and grants built on it end in the same transaction, and so
+// do the changes of contacts that were asked for with it.
 func (v *services) endedPIN(ctx context.Context, id citizens.ID, why credentials.Reason) error {
 	if err := v.sessions.EndCitizen(ctx, id, string(why)); err != nil {
 		return err
 	}
-	return v.provider.RevokeCitizen(ctx, id, string(why))
+	if err := v.provider.RevokeCitizen(ctx, id, string(why)); err != nil {
+		return err
+	}
+	return v.contacts.Ended(ctx, id, why)
 }
 
 // protocol is what the relying services speak to.

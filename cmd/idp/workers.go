@@ -57,10 +57,11 @@ func (v *services) startWorkers(ctx context.Context, names []string) *errgroup.G
 		"delivery": v.outbox.Run,
 		"receipts": v.readReceipts,
 		"procedures": func(ctx context.Context) error {
-			var both errgroup.Group
-			both.Go(func() error { return v.pins.RunProcedures(ctx) })
-			both.Go(func() error { return v.requests.Run(ctx) })
-			return both.Wait()
+			var all errgroup.Group
+			all.Go(func() error { return v.pins.RunProcedures(ctx) })
+			all.Go(func() error { return v.requests.Run(ctx) })
+			all.Go(func() error { return v.contacts.Run(ctx) })
+			return all.Wait()
 		},
 		"audit":   func(ctx context.Context) error { return v.audit.Run(ctx, v.report) },
 		"janitor": v.sweep,
