@@ -158,6 +158,13 @@ func (s *Service) swap(ctx context.Context, t try, r changeRow, c credential) er
 		}
 	}
 	// confirming acknowledges the rules of use that stand on the page
-	return s.audit.Record(ctx, changeEvent(audit.PINChanged, t.by, r,
+	err = s.audit.Record(ctx, changeEvent(audit.PINChanged, t.by, r,
 		map[string]string{"old": string(t.pin.ID), "new": string(c.ID), "kind": string(c.Kind), "rules": "acknowledged"}))
+	if err != nil {
+		return err
+	}
+	if t.pin.Form == initial {
+		return s.Notify(ctx, t.who, NoticePINActivated, nil)
+	}
+	return s.Notify(ctx, t.who, NoticePINChanged, nil)
 }

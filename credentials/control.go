@@ -12,46 +12,55 @@ import (
 // Suspend bars somebody's PIN until Resume; what rests on it ends. The PIN
 // itself, its age and its wait stay as they are.
 func (s *Service) Suspend(ctx context.Context, by audit.Actor, fc citizens.FiscalCode, reason string) error {
-	return s.control(ctx, fc, reason, "suspend a PIN", func(ctx context.Context, who citizens.ID) error {
-		if err := s.dropProcedures(ctx, by, who, stepCancelled, recovery); err != nil {
+	return s.control(ctx, fc, reason, "suspend a PIN", func(ctx context.Context, who citizens.Citizen) error {
+		if err := s.dropProcedures(ctx, by, who.ID, stepCancelled, recovery); err != nil {
 			return err
 		}
-		n, err := s.store.suspend(ctx, who, reason)
+		n, err := s.store.suspend(ctx, who.ID, reason)
 		if err == nil && n == 0 {
-			err = s.refusal(ctx, who, ErrSuspended)
+			err = s.refusal(ctx, who.ID, ErrSuspended)
 		}
 		if err != nil {
 			return err
 		}
-		if err := s.end(ctx, who, ReasonSuspended); err != nil {
+		if err := s.end(ctx, who.ID, ReasonSuspended); err != nil {
 			return err
 		}
-		return s.audit.Record(ctx, controlled(audit.PINSuspended, by, who, reason))
+		if err := s.audit.Record(ctx, controlled(audit.PINSuspended, by, who.ID, reason)); err != nil {
+			return err
+		}
+		return s.Notify(ctx, who, NoticePINSuspended, nil)
 	})
 }
 
 // Resume lifts a suspension.
 func (s *Service) Resume(ctx context.Context, by audit.Actor, fc citizens.FiscalCode, reason string) error {
-	return s.control(ctx, fc, reason, "resume a PIN", func(ctx context.Context, who citizens.ID) error {
-		n, err := s.store.resume(ctx, who)
+	return s.control(ctx, fc, reason, "resume a PIN", func(ctx context.Context, who citizens.Citizen) error {
+		n, err := s.store.resume(ctx, who.ID)
 		if err == nil && n == 0 {
-			err = s.refusal(ctx, who, ErrNotSuspended)
+			err = s.refusal(ctx, who.ID, ErrNotSuspended)
 		}
 		if err != nil {
 			return err
 		}
-		return s.audit.Record(ctx, controlled(audit.PINResumed, by, who, reason))
+		if err := s.audit.Record(ctx, controlled(audit.PINResumed, by, who.ID, reason)); err != nil {
+			return err
+		}
+		return s.Notify(ctx, who, NoticePINResumed, nil)
 	})
 }
 
 // Revoke ends somebody's PIN for good, live or on its way, and what rests on
 // it; a new one may be asked for at once (R52).
 func (s *Service) Revoke(ctx context.Context, by audit.Actor, fc citizens.FiscalCode, reason string) error {
-	return s.control(ctx, fc, reason, "revoke a PIN", func(ctx context.Context, who citizens.ID) error {
-		if err := s.dropProcedures(ctx, by, who, stepCancelled, recovery, revocation); err != nil {
+	return s.control(ctx, fc, reason, "revoke a PIN", func(ctx context.Context, who citizens.Citizen) error {
+		if err := s.dropProcedures(ctx, by, who.ID, stepCancelled, recovery, revocation); err != nil {
 			return err
 		}
-		return s.revoke(ctx, by, who, reason)
+		if err := s.revoke(ctx, by, who.ID, reason); err != nil {
+			return err
+		}
+		return s.Notify(ctx, who, NoticePINRevoked, nil)
 	})
 }
 
@@ -77,18 +86,15 @@ func (s *Service) revoke(ctx context.Context, by audit.Actor, who citizens.ID, r
 	return s.audit.Record(ctx, events...)
 }
 
-func (s *Service) control(ctx context.Context, fc citizens.FiscalCode, reason, what string, do func(context.Context, citizens.ID) error) error {
+func (s *Service) control(ctx context.Context, fc citizens.FiscalCode, reason, what string, do func(context.Context, citizens.Citizen) error) error {
 	if strings.TrimSpace(reason) == "" {
 		return ErrNoReason
 	}
-	id, known, err := s.citizens.Find(ctx, fc)
-	if err == nil && !known {
-		err = citizens.ErrUnknown
-	}
+	who, err := s.citizens.ByFiscalCode(ctx, fc)
 	if err != nil {
 		return wrap(what, err)
 	}
-	err = s.db.InTx(ctx, func(ctx context.Context) error { return do(ctx, id) })
+	err = s.db.InTx(ctx, func(ctx context.Context) error { return do(ctx, who) })
 	for _, refusal := range []error{ErrNoPIN, ErrSuspended, ErrNotSuspended} {
 		if errors.Is(err, refusal) {
 			return refusal

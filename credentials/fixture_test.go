@@ -254,8 +254,9 @@ func (f *fixture) issued(cf string, fields ...string) PIN {
 // active is a person with a working PIN.
 func (f *fixture) active(cf string, fields ...string) PIN {
 	f.t.Helper()
-	old := f.issued(cf, fields...)
-	return f.change(cf, old)
+	pin := f.change(cf, f.issued(cf, fields...))
+	f.deliver() // the notices of it
+	return pin
 }
 
 // change goes through the change procedure and returns the new PIN.

@@ -39,7 +39,12 @@ func (s *Service) Issue(ctx context.Context, by audit.Actor, fc citizens.FiscalC
 	if err != nil {
 		return fmt.Errorf("issue a PIN: %w", err)
 	}
-	err = s.db.InTx(ctx, func(ctx context.Context) error { return s.dispatch(ctx, by, d.credential, d.messages) })
+	err = s.db.InTx(ctx, func(ctx context.Context) error {
+		if err := s.dispatch(ctx, by, d.credential, d.messages); err != nil {
+			return err
+		}
+		return s.Notify(ctx, who, NoticePINIssued, nil)
+	})
 	if err != nil && !errors.Is(err, ErrPending) {
 		return fmt.Errorf("issue a PIN: %w", err)
 	}

@@ -144,7 +144,7 @@ func TestOnePINAtATime(t *testing.T) {
 				t.Errorf("Issue: %v, want ErrPending", err)
 			}
 		}
-		if n := nodes[0].count("deliveries"); done != 1 || n != 2 {
+		if n := nodes[0].count("deliveries WHERE message LIKE 'pin-half%'"); done != 1 || n != 2 {
 			t.Errorf("%d issued with %d messages, want 1 with 2", done, n)
 		}
 	})

@@ -3,9 +3,20 @@ package credentials
 import (
 	"context"
 	"slices"
+	"time"
 
 	"ente.example/idp/citizens"
 	"ente.example/idp/delivery"
+)
+
+// Notices of what happens to a PIN.
+const (
+	NoticePINIssued    delivery.MessageKey = "notice-pin-issued"
+	NoticePINActivated delivery.MessageKey = "notice-pin-activated"
+	NoticePINChanged   delivery.MessageKey = "notice-pin-changed"
+	NoticePINLocked    delivery.MessageKey = "notice-locked"
+	NoticePINResumed   delivery.MessageKey = "notice-pin-resumed"
+	NoticePINExpired   delivery.MessageKey = "notice-pin-expired"
 )
 
 // reportPath is the page behind "that was not me".
@@ -19,16 +30,17 @@ const reportCodeLength = 8
 // happens to his PIN or to his contacts, and gives him a way to say that it was
 // not he, without signing in: a link in a mail, a code in an SMS. It joins the
 // transaction of what it tells about. An address that stands in both places is
-// told once, one whose channel is off not at all.
+// told once, one whose channel is off not at all; nobody writes to the dead. The
+// words say When, in Italy, unless the caller does.
 //
 // A person gets a few of one kind in a day and no more: nobody's telephone is a
 // toy.
 func (s *Service) Notify(ctx context.Context, who citizens.Citizen, key delivery.MessageKey, words delivery.Words, also ...citizens.Contact) error {
 	ways := s.everyWay(who, also)
-	if len(ways) == 0 {
+	if len(ways) == 0 || who.DeceasedOn != nil {
 		return nil
 	}
-	n, err := s.store.noticesToday(ctx, who.ID, key)
+	n, now, err := s.store.noticesToday(ctx, who.ID, key)
 	if err != nil || n >= s.policy.Procedures.Notices {
 		return err
 	}
@@ -48,9 +60,9 @@ func (s *Service) Notify(ctx context.Context, who citizens.Citizen, key delivery
 		return err
 	}
 	for _, w := range ways {
-		say := delivery.Words{"Link": s.page(reportPath, link)}
+		say := delivery.Words{"When": s.when(now), "Link": s.page(reportPath, link)}
 		if w.channel == delivery.SMS {
-			say = delivery.Words{"Report": code.Reveal()}
+			say = delivery.Words{"When": s.when(now), "Report": code.Reveal()}
 		}
 		for name, value := range words {
 			say[name] = value
@@ -61,6 +73,9 @@ func (s *Service) Notify(ctx context.Context, who citizens.Citizen, key delivery
 	}
 	return nil
 }
+
+// when is a time as messages say it, by the clocks of Italy.
+func (s *Service) when(t time.Time) string { return t.In(s.italy).Format("02/01/2006, 15:04") }
 
 // everyWay is how somebody is reached, the contacts on file before the others.
 func (s *Service) everyWay(who citizens.Citizen, also []citizens.Contact) []way {
@@ -91,9 +106,4 @@ func (s *Service) whichNotice(list []notice, code Code) (notice, bool) {
 		return notice{}, false
 	}
 	return list[i], true
-}
-
-// notify is Notify without further addresses.
-func (s *Service) notify(ctx context.Context, who citizens.Citizen, key delivery.MessageKey, words delivery.Words) error {
-	return s.Notify(ctx, who, key, words)
 }

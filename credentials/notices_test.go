@@ -5,8 +5,11 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"ente.example/idp/citizens"
+	"ente.example/idp/database"
+	"ente.example/idp/database/databasetest"
 	"ente.example/idp/delivery"
 )
 
@@ -93,4 +96,125 @@ func (f *fixture) citizen(cf string, fields ...string) citizens.Citizen {
 	who, err := f.citizens.ByID(f.t.Context(), f.person(cf, fields...))
 	f.must(err)
 	return who
+}
+
+// pin-rules §4.2: whatever happens to a PIN is told at every contact, with a
+// way to say that it was not he; an SMS has no link.
+func TestEveryEventIsTold(t *testing.T) {
+	mailrooms(t, func(t *testing.T, m *mailroom) {
+		ctx := t.Context()
+		told := func(what string, key delivery.MessageKey) {
+			t.Helper()
+			m.deliver()
+			list := m.got(key)
+			m.forgetLetters()
+			if len(list) != 3 {
+				t.Errorf("%s: %d messages %s, want one at each of three contacts", what, len(list), key)
+			}
+			for _, l := range list {
+				if sms := l.Channel == delivery.SMS; sms == codeOf(l).IsZero() || sms != linkOf(l).IsZero() {
+					t.Errorf("%s by %s: no way to say no: %s", what, l.Channel, l.Body.Reveal())
+				}
+			}
+		}
+		id := m.person(mario, withContacts()...)
+		m.issue(mario)
+		told("issued", NoticePINIssued)
+		first := m.first(id)
+		pin := m.change(mario, first)
+		told("first access", NoticePINActivated)
+		pin = m.change(mario, pin)
+		told("change", NoticePINChanged)
+		m.must(m.Suspend(ctx, staff, code(mario), "report"))
+		told("suspended", NoticePINSuspended)
+		m.must(m.Resume(ctx, staff, code(mario), "mistake"))
+		told("resumed", NoticePINResumed)
+		m.right(mario, pin)
+		m.must(m.Revoke(ctx, staff, code(mario), "report"))
+		told("revoked", NoticePINRevoked)
+		m.issue(mario)
+		m.deliver()
+		m.forgetLetters()
+		m.shift(60 * 24 * time.Hour)
+		m.must(m.Sweep(ctx))
+		told("never used", NoticePINExpired)
+		m.must(m.Sweep(ctx))
+		m.deliver()
+		m.wantNone(NoticePINExpired)
+	})
+}
+
+// R30: the wait is told once, a little later and by another hand than the try,
+// which costs the same for everybody.
+func TestR30TheWaitIsTold(t *testing.T) {
+	mailrooms(t, func(t *testing.T, m *mailroom) {
+		pin := m.active(mario, withContacts()...)
+		m.person(anna, withContacts()...) // has no PIN, and nothing to hear
+		m.forgetLetters()
+		sweep := func(want int) {
+			t.Helper()
+			m.shift(time.Minute)
+			m.must(m.Sweep(t.Context()))
+			m.deliver()
+			if n := len(m.got(NoticePINLocked)); n != want {
+				t.Errorf("told %d times, want %d", n, want)
+			}
+		}
+		for range 9 {
+			m.refused(mario, never)
+		}
+		m.right(mario, pin) // the tenth
+		sweep(0)
+		for range 10 {
+			_, _ = m.try(mario, never)
+			_, _ = m.try(anna, never)
+			_, _ = m.try(stranger, never)
+		}
+		sweep(3)
+		m.shift(5 * time.Minute)
+		m.waits("an eleventh", mario, never)
+		sweep(3)
+		for _, l := range m.got(NoticePINLocked) {
+			if l.Citizen != m.person(mario, withContacts()...) {
+				t.Error("somebody without a PIN is told")
+			}
+		}
+	})
+}
+
+// Any number of nodes sweep at once, and nobody hears of a thing twice.
+func TestNodesShareWhatIsToBeTold(t *testing.T) {
+	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
+		ring := newRing(t)
+		nodes := []*mailroom{newMailroomWith(t, a, ring), newMailroomWith(t, b, ring)}
+		nodes[0].active(mario, withContacts()...)
+		nodes[0].issued(anna, withContacts()...)
+		for range 10 {
+			_, _ = nodes[0].try(mario, never)
+		}
+		nodes[0].shift(60 * 24 * time.Hour)
+		errs := make([]error, 6)
+		databasetest.Barrier(len(errs), func(i int) { errs[i] = nodes[i%2].Sweep(context.Background()) })
+		for _, err := range errs {
+			nodes[0].must(err)
+		}
+		for _, key := range []delivery.MessageKey{NoticePINLocked, NoticePINExpired} {
+			if n := nodes[0].count("deliveries WHERE message = ?", key); n != 3 {
+				t.Errorf("%d messages %s, want one at each of three contacts", n, key)
+			}
+		}
+	})
+}
+
+func TestNobodyWritesToTheDead(t *testing.T) {
+	mailrooms(t, func(t *testing.T, m *mailroom) {
+		m.active(mario, withContacts()...)
+		m.forgetLetters()
+		m.person(mario, append(withContacts(), "deceased_on=2026-01-01")...)
+		m.must(m.Revoke(t.Context(), staff, code(mario), "registry"))
+		m.deliver()
+		if got := m.keys(); len(got) > 0 {
+			t.Errorf("sent %v", got)
+		}
+	})
 }

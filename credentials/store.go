@@ -159,13 +159,14 @@ func (s store) discard(ctx context.Context, id ID, why string) ([]ended, error) 
 	return s.end(ctx, discarded, why, `id = ? AND state = 'pending_delivery'`, id)
 }
 
-// expire ends some of the first PINs that nobody used in time.
-func (s store) expire(ctx context.Context, why string) ([]ended, error) {
-	return s.end(ctx, ExpiredUnused, why, `id IN (SELECT id FROM credentials WHERE state = 'issued' AND due_at <= ? LIMIT ?) AND state = 'issued'`,
-		s.db.NowExpr(), batch)
+// unused are some of the people who have not used their first PINs in time.
+func (s store) unused(ctx context.Context) ([]citizens.ID, error) {
+	var list []citizens.ID
+	err := s.db.Read(ctx).Raw(`SELECT citizen_id FROM credentials WHERE state = 'issued' AND due_at <= ? LIMIT ?`, s.db.NowExpr(), batch).Scan(&list).Error
+	return list, err
 }
 
-// expireOf is expire for one person, who cannot wait for the sweep.
+// expireOf ends the first PIN of somebody who has not used it in time.
 func (s store) expireOf(ctx context.Context, id citizens.ID, why string) ([]ended, error) {
 	return s.end(ctx, ExpiredUnused, why, `citizen_id = ? AND state = 'issued' AND due_at <= ?`, id, s.db.NowExpr())
 }

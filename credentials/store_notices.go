@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ente.example/idp/citizens"
+	"ente.example/idp/database"
 	"ente.example/idp/delivery"
 )
 
@@ -17,10 +18,11 @@ type notice struct {
 	CodeKey   []byte
 }
 
-func (s store) noticesToday(ctx context.Context, who citizens.ID, key delivery.MessageKey) (n int, err error) {
-	err = s.db.Read(ctx).Raw(`SELECT count(*) FROM pin_notices WHERE citizen_id = ? AND message = ? AND created_at > ?`,
-		who, key, s.db.NowPlus(-24*time.Hour)).Row().Scan(&n)
-	return n, err
+func (s store) noticesToday(ctx context.Context, who citizens.ID, key delivery.MessageKey) (n int, now time.Time, err error) {
+	var at database.Time
+	err = s.db.Read(ctx).Raw(`SELECT count(*), ? AS now FROM pin_notices WHERE citizen_id = ? AND message = ? AND created_at > ?`,
+		s.db.NowExpr(), who, key, s.db.NowPlus(-24*time.Hour)).Row().Scan(&n, &at)
+	return n, at.Time, err
 }
 
 func (s store) addNotice(ctx context.Context, n notice, life time.Duration) error {

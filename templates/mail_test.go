@@ -14,9 +14,11 @@ func sent() map[string][]string {
 		"pin-half-1": {"sms", "email", "pec"}, "pin-half-2": {"post"},
 		"notice-pin-activated": notices, "notice-pin-changed": notices, "notice-locked": notices,
 		"notice-pin-suspended": notices, "notice-pin-resumed": notices, "notice-pin-revoked": notices,
+		"notice-pin-issued": notices, "notice-pin-expired": notices, "notice-pin-due": notices, "notice-pin-first-due": notices,
+		"notice-pin-inactive": notices, "notice-pin-dismissal": notices, "notice-pin-dismissed": notices, "notice-pin-kept": notices,
 		"pin-half-1.recovery": notices, "pin-half-2.recovery": written, "recovery-code": written, "revocation-code": written,
 		"notice-recovery-started": notices, "notice-recovery-confirmed": notices, "notice-recovery-cancelled": notices,
-		"notice-recovery-failed": notices, "notice-recovery-first-pin": notices, "notice-recovery-no-pin": notices,
+		"notice-recovery-failed": notices, "notice-recovery-lost": notices, "notice-recovery-first-pin": notices, "notice-recovery-no-pin": notices,
 		"notice-recovery-excluded": notices, "notice-recovery-suspended": notices,
 		"contact-code": notices, "notice-request-made": notices, "notice-request-open": notices, "notice-request-has-pin": notices,
 		"notice-request-excluded": notices, "notice-request-minor": notices, "notice-request-ended": notices,
@@ -40,6 +42,7 @@ func TestMail(t *testing.T) {
 				subject, body, err := s.Mail(l.Tag, key, channel, map[string]string{
 					"Name": "Mario <Rossi>", "Half": "48271936", "Code": "48271936", "Report": "48271936", "Link": "http://localhost:8080/pin?t=x",
 					"Tracking": "ABCD-EFGH-JKMN", "Since": "18/11/2026", "Until": "21/11/2026 10:30", "Contact": "a***@p***.example",
+					"Date": "18/11/2026", "When": "18/11/2026, 10:32",
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -120,7 +123,7 @@ func TestMailRefusesWhatItCannotSay(t *testing.T) {
 	if _, _, err := s.Mail("it", "nothing", "email", nil); err == nil {
 		t.Error("a message nobody knows was written")
 	}
-	subject, _, err := s.Mail("xx", "notice-locked", "email", map[string]string{"Name": "Mario"})
+	subject, _, err := s.Mail("xx", "notice-locked", "email", map[string]string{"Name": "Mario", "When": "18/11/2026, 10:32", "Link": "http://localhost:8080/pin?t=x"})
 	if err != nil || subject != "Troppi tentativi con il tuo PIN" {
 		t.Errorf("a language nobody ships: %q, %v", subject, err)
 	}

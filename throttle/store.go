@@ -29,16 +29,17 @@ func (s store) reserve(ctx context.Context, key []byte, p Policy, ttl time.Durat
 	}
 	until := s.db.NowPlus(p.Wait)
 	row := s.db.Write(ctx).Raw(`
-INSERT INTO pin_throttle AS t (fails, key, next_at, refused, tried_at, expires_at)
-VALUES (1, ?, CASE WHEN 1 >= ? THEN ? END, false, ?, ?)
+INSERT INTO pin_throttle AS t (fails, key, next_at, refused, tried_at, expires_at, alarm_at)
+VALUES (1, ?, CASE WHEN 1 >= ? THEN ? END, false, ?, ?, CASE WHEN 1 = ? THEN ? END)
 ON CONFLICT (key) DO UPDATE SET
   fails      = CASE WHEN t.next_at > excluded.tried_at THEN t.fails ELSE t.fails + 1 END,
   next_at    = CASE WHEN t.next_at > excluded.tried_at THEN t.next_at WHEN t.fails + 1 >= ? THEN ? END,
   refused    = COALESCE(t.next_at > excluded.tried_at, false),
   tried_at   = excluded.tried_at,
-  expires_at = excluded.expires_at
+  expires_at = excluded.expires_at,
+  alarm_at   = CASE WHEN COALESCE(t.next_at > excluded.tried_at, false) OR t.fails + 1 <> ? THEN t.alarm_at ELSE excluded.tried_at END
 RETURNING fails, next_at, refused, tried_at`,
-		key, p.Threshold, until, s.db.NowExpr(), expires, p.Threshold, until).Row()
+		key, p.Threshold, until, s.db.NowExpr(), expires, p.Threshold, s.db.NowExpr(), p.Threshold, until, p.Threshold).Row()
 	var g Guess
 	var next, at database.Time
 	if err := row.Scan(&g.Fails, &next, &g.refused, &at); err != nil {
@@ -48,8 +49,37 @@ RETURNING fails, next_at, refused, tried_at`,
 	return g, nil
 }
 
-func (s store) forgive(ctx context.Context, key []byte) error {
-	return s.db.Write(ctx).Exec(`UPDATE pin_throttle SET fails = 0, next_at = NULL, refused = false WHERE key = ?`, key).Error
+// forgive also takes back the alarm that the right try itself has raised, being
+// counted as a wrong one before it was looked at.
+func (s store) forgive(ctx context.Context, key []byte, p Policy) error {
+	return s.db.Write(ctx).Exec(`UPDATE pin_throttle SET fails = 0, next_at = NULL, refused = false,
+  alarm_at = CASE WHEN fails <> ? THEN alarm_at END WHERE key = ?`, p.Threshold, key).Error
+}
+
+// settling is how long an alarm waits for the try that raised it to be decided.
+const settling = time.Minute
+
+type alarm struct {
+	Key     []byte
+	AlarmAt database.Time
+}
+
+func (s store) alarms(ctx context.Context) ([]alarm, error) {
+	var list []alarm
+	err := s.db.Read(ctx).Raw(`SELECT key, alarm_at FROM pin_throttle WHERE alarm_at <= ? AND expires_at IS NULL ORDER BY alarm_at LIMIT ?`,
+		s.db.NowPlus(-settling), batch).Scan(&list).Error
+	return list, err
+}
+
+func (s store) silence(ctx context.Context, key []byte) (bool, error) {
+	r := s.db.Write(ctx).Exec(`UPDATE pin_throttle SET alarm_at = NULL WHERE key = ? AND alarm_at <= ?`, key, s.db.NowPlus(-settling))
+	return r.RowsAffected == 1, r.Error
+}
+
+func (s store) silenceStrangers(ctx context.Context) (int, error) {
+	r := s.db.Write(ctx).Exec(`UPDATE pin_throttle SET alarm_at = NULL
+WHERE key IN (SELECT key FROM pin_throttle WHERE alarm_at <= ? AND expires_at IS NOT NULL LIMIT ?)`, s.db.NowPlus(-settling), batch)
+	return int(r.RowsAffected), r.Error
 }
 
 func (s store) until(ctx context.Context, key []byte) (time.Time, error) {

@@ -12,6 +12,7 @@
 package throttle
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -119,7 +120,7 @@ func (g *Guard) reserve(ctx context.Context, key []byte, ttl time.Duration) (Gue
 // Forgive forgets a person's wrong tries, after a right one. It belongs into
 // the transaction that records the right one.
 func (g *Guard) Forgive(ctx context.Context, key []byte) error {
-	if err := g.store.forgive(ctx, known(key)); err != nil {
+	if err := g.store.forgive(ctx, known(key), g.policy); err != nil {
 		return fmt.Errorf("forgive wrong tries: %w", err)
 	}
 	return nil
@@ -134,11 +135,43 @@ func (g *Guard) Until(ctx context.Context, key []byte) (time.Time, bool, error) 
 	return until, !until.IsZero(), nil
 }
 
+// An Alarm says that a person's wrong tries have come to a wait.
+type Alarm struct {
+	Key []byte
+	At  time.Time
+}
+
+// Alarms lists some people whose wrong tries have come to a wait about a minute
+// ago or longer, and nobody has said so yet. One more wrong try raises no
+// further alarm; a right one in between allows the next.
+func (g *Guard) Alarms(ctx context.Context) ([]Alarm, error) {
+	rows, err := g.store.alarms(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list alarms: %w", err)
+	}
+	list := make([]Alarm, 0, len(rows))
+	for _, r := range rows {
+		list = append(list, Alarm{Key: bytes.TrimPrefix(r.Key, known(nil)), At: r.AlarmAt.Time})
+	}
+	return list, nil
+}
+
+// Silence takes an alarm, in the transaction of whoever answers it and at its
+// end, so that the person's next try waits for nobody. It is true for one
+// caller.
+func (g *Guard) Silence(ctx context.Context, key []byte) (bool, error) {
+	taken, err := g.store.silence(ctx, known(key))
+	if err != nil {
+		return false, fmt.Errorf("take an alarm: %w", err)
+	}
+	return taken, nil
+}
+
 // Swept is what one Sweep removed.
 type Swept struct{ Expired, Crowded int }
 
-// Sweep removes strangers' counters whose time has come, and the oldest ones
-// beyond the cap: tries at made-up people must not fill the disk. It works in
+// Sweep forgets strangers' alarms and removes their counters whose time has
+// come, and the oldest ones beyond the cap: tries at made-up people must not fill the disk. It works in
 // small batches, and any number of nodes may run it at once.
 func (g *Guard) Sweep(ctx context.Context) (Swept, error) {
 	var s Swept
@@ -150,6 +183,12 @@ func (g *Guard) Sweep(ctx context.Context) (Swept, error) {
 		}
 		if n < batch {
 			break
+		}
+	}
+	for n := batch; n == batch; {
+		var err error
+		if n, err = g.store.silenceStrangers(ctx); err != nil {
+			return s, fmt.Errorf("forget strangers' alarms: %w", err)
 		}
 	}
 	n, err := g.crowd(ctx)
