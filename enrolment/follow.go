@@ -53,9 +53,12 @@ func (q *Requests) Failed(ctx context.Context, m delivery.Receipt) error {
 }
 
 // Outcome is what a transport tells about a half afterwards: the letter was
-// posted or came back (R21), the message did not arrive after all.
+// posted or came back (R21), the message did not arrive after all. Of the code
+// before it, that the address is no PEC.
 func (q *Requests) Outcome(ctx context.Context, o delivery.Outcome) error {
 	switch {
+	case o.Key == ContactCode && o.Uncertified && o.Result == delivery.PECAccepted:
+		return wrap("follow a code", q.tellNoPEC(ctx, o.Ref))
 	case o.Key != delivery.PINHalf1 && o.Key != delivery.PINHalf2:
 		return nil
 	case o.Result == delivery.LetterReturned:

@@ -18,6 +18,8 @@ const (
 	// NoticeEnded tells the contact that was proved that nothing came of
 	// the request.
 	NoticeEnded delivery.MessageKey = "notice-request-ended"
+	// NoticeNoPEC tells an address that was given for a PEC that it is none.
+	NoticeNoPEC delivery.MessageKey = "notice-no-pec"
 )
 
 // tellMade tells somebody that a PIN was asked for in his name, if there is a
@@ -61,7 +63,30 @@ func (q *Requests) tellEnded(ctx context.Context, r request) error {
 	if err != nil {
 		return err
 	}
-	if !q.outbox.Has(a.Channel) {
+	return q.tell(ctx, r, a, NoticeEnded, a.Channel, delivery.Words{"Since": r.CreatedAt.In(q.italy).Format("02/01/2006")})
+}
+
+// tellNoPEC tells somebody that the address he gave for a PEC is ordinary mail:
+// messages reach it, and nobody certifies that they do (pin-rules §4.11).
+func (q *Requests) tellNoPEC(ctx context.Context, id string) error {
+	r, found, err := q.store.byID(ctx, id)
+	if err != nil || !found || r.State.final() {
+		return err
+	}
+	a, err := q.open(r)
+	if err != nil {
+		return err
+	}
+	by := delivery.Email
+	if !q.outbox.Has(by) {
+		by = a.Channel
+	}
+	return q.tell(ctx, r, a, NoticeNoPEC, by, nil)
+}
+
+// tell writes to the contact of a request, whoever that is.
+func (q *Requests) tell(ctx context.Context, r request, a Application, key delivery.MessageKey, by delivery.Channel, words delivery.Words) error {
+	if !q.outbox.Has(by) {
 		return nil
 	}
 	who := r.CitizenID
@@ -69,7 +94,6 @@ func (q *Requests) tellEnded(ctx context.Context, r request) error {
 		who = nobody
 	}
 	return q.outbox.Enqueue(ctx, delivery.Message{
-		Key: NoticeEnded, Channel: a.Channel, Citizen: who, To: delivery.NewRecipient(a.contact().Value.Reveal()),
-		Language: a.Language, Ref: r.ID, Words: delivery.Words{"Since": r.CreatedAt.In(q.italy).Format("02/01/2006")},
+		Key: key, Channel: by, Citizen: who, To: delivery.NewRecipient(a.contact().Value.Reveal()), Language: a.Language, Ref: r.ID, Words: words,
 	})
 }

@@ -21,7 +21,7 @@ func sent() map[string][]string {
 		"notice-recovery-failed": notices, "notice-recovery-lost": notices, "notice-recovery-first-pin": notices, "notice-recovery-no-pin": notices,
 		"notice-recovery-excluded": notices, "notice-recovery-suspended": notices,
 		"contact-code": notices, "notice-request-made": notices, "notice-request-open": notices, "notice-request-has-pin": notices,
-		"notice-request-excluded": notices, "notice-request-minor": notices, "notice-request-ended": notices,
+		"notice-request-excluded": notices, "notice-request-minor": notices, "notice-request-ended": notices, "notice-no-pec": written,
 		"contact-code.change": {"sms", "pec"}, "contact-code.change-link": {"email"}, "notice-contact-proved": notices,
 		"notice-contact-effective": notices, "notice-contact-removal": notices, "notice-contact-removed": notices,
 		"notice-contact-withdrawn": notices, "notice-contact-contested": notices, "notice-contact-not-pec": notices,
@@ -51,7 +51,7 @@ func TestMail(t *testing.T) {
 					t.Errorf("%s %s %s: subject %q", l.Tag, key, channel, subject)
 				}
 				// these go to an address that somebody has typed: nobody's name goes there
-				if nameless := strings.HasPrefix(key, "contact-code") || key == "notice-request-ended"; nameless && channel != "sms" {
+				if nameless := strings.HasPrefix(key, "contact-code") || key == "notice-request-ended" || key == "notice-no-pec"; nameless && channel != "sms" {
 					body += "Mario <Rossi>"
 				}
 				checkBody(t, l.Tag+" "+key+" "+channel, channel, body)

@@ -175,7 +175,8 @@ func testNoPEC(t *testing.T, b chromium) {
 	p := newPerson(t, b)
 	tracking := h.asksForPIN(p, marios("pec", "pec", "mario@posta.example"))
 	h.proves(p, tracking, ordinary.next(tracking))
-	ordinary.next("non è una PEC")
+	g.mailbox("mario@posta.example").next("non è una PEC")
+	h.tracks(p, tracking, marioCF, "part-2") // it arrives there, and the request goes on
 }
 
 // P8: a gateway that takes a message and says nothing, then breaks, is no

@@ -31,8 +31,8 @@ func procedures() map[string]func(*testing.T, chromium) {
 		"revocation":                  testRevocation,
 		"guide for a lost PIN":        testGuide,
 		"it was not me":               testNotMe,
-
-		"gateway that says nothing": testStuckGateway,
+		"address that is no PEC":      testNoPEC,
+		"gateway that says nothing":   testStuckGateway,
 	}
 }
 

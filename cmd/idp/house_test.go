@@ -89,8 +89,10 @@ func nodeWith(t *testing.T, s settings, clock *database.Clock, network delivery.
 	t.Helper()
 	log := &logBuffer{}
 	v, err := wire(t.Context(), s, options{
-		logger:  slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		open:    func(context.Context, string) (*database.DB, error) { return databasetest.Open(t, s.DatabaseURL, clock), nil },
+		logger: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		open: func(context.Context, string) (*database.DB, error) {
+			return databasetest.Open(t, s.DatabaseURL, clock), nil
+		},
 		network: network,
 	})
 	if err != nil {
