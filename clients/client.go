@@ -56,6 +56,7 @@ const (
 	GrantAuthorizationCode = "authorization_code"
 	GrantRefreshToken      = "refresh_token"
 	GrantClientCredentials = "client_credentials"
+	GrantImplicit          = "implicit"
 
 	ApplicationWeb    = "web"
 	ApplicationNative = "native"

@@ -17,7 +17,7 @@ const maxDocument = 256 << 10 // bytes of one client
 // silently would promise a protection that is not there.
 func unbuilt() []string {
 	return []string{
-		"authorization_encrypted_response_alg", "authorization_encrypted_response_enc", "authorization_signed_response_alg",
+		"authorization_encrypted_response_alg", "authorization_encrypted_response_enc",
 		"backchannel_logout_session_required", "backchannel_logout_uri",
 		"frontchannel_logout_session_required", "frontchannel_logout_uri",
 		"id_token_encrypted_response_alg", "id_token_encrypted_response_enc",

@@ -10,6 +10,12 @@ func (d Document) normalised() Document {
 	for _, text := range []*string{&d.ClientName, &d.Purpose} {
 		*text = strings.Join(strings.Fields(*text), " ")
 	}
+	if d.ResponseTypes != nil {
+		d.ResponseTypes = slices.Clone(d.ResponseTypes)
+		for i, t := range d.ResponseTypes {
+			d.ResponseTypes[i] = ResponseType(t)
+		}
+	}
 	d.GrantTypes, d.ResponseTypes = unique(d.GrantTypes), unique(d.ResponseTypes)
 	d.Scope = unique(d.Scope)
 	if string(d.JWKS) == "null" {
@@ -64,7 +70,7 @@ func guessApplication(d Document) string {
 // withScope ties offline_access to the refresh_token grant: the grant is what
 // the administrator gives, and either without the other would do nothing.
 func withScope(d Document) (Document, []string) {
-	if d.Scope == nil && slices.Contains(d.GrantTypes, GrantAuthorizationCode) {
+	if d.Scope == nil && len(d.ResponseTypes) > 0 {
 		d.Scope = ParseScope(DefaultScope)
 	}
 	refresh := slices.Contains(d.GrantTypes, GrantRefreshToken)

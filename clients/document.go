@@ -11,37 +11,38 @@ import (
 // Metadata is what RFC 7591 and OpenID Connect Registration name, as far as
 // this provider keeps its promises; see refused for what it does not know yet.
 type Metadata struct {
-	RedirectURIs                []string        `json:"redirect_uris,omitempty"`
-	PostLogoutRedirectURIs      []string        `json:"post_logout_redirect_uris,omitempty"`
-	ApplicationType             string          `json:"application_type,omitempty"`
-	TokenEndpointAuthMethod     string          `json:"token_endpoint_auth_method,omitempty"`
-	TokenEndpointAuthSigningAlg string          `json:"token_endpoint_auth_signing_alg,omitempty"`
-	GrantTypes                  []string        `json:"grant_types,omitempty"`
-	ResponseTypes               []string        `json:"response_types,omitempty"`
-	Scope                       Scope           `json:"scope"`
-	ClientName                  string          `json:"client_name,omitempty"`
-	ClientURI                   string          `json:"client_uri,omitempty"`
-	LogoURI                     string          `json:"logo_uri,omitempty"`
-	PolicyURI                   string          `json:"policy_uri,omitempty"`
-	TosURI                      string          `json:"tos_uri,omitempty"`
-	InitiateLoginURI            string          `json:"initiate_login_uri,omitempty"`
-	Contacts                    []string        `json:"contacts,omitempty"`
-	SoftwareID                  string          `json:"software_id,omitempty"`
-	SoftwareVersion             string          `json:"software_version,omitempty"`
-	JWKS                        json.RawMessage `json:"jwks,omitempty"`
-	JWKSURI                     string          `json:"jwks_uri,omitempty"`
-	SubjectType                 string          `json:"subject_type,omitempty"`
-	SectorIdentifierURI         string          `json:"sector_identifier_uri,omitempty"`
-	IDTokenSignedResponseAlg    string          `json:"id_token_signed_response_alg,omitempty"`
-	UserinfoSignedResponseAlg   string          `json:"userinfo_signed_response_alg,omitempty"`
-	DefaultMaxAge               *int            `json:"default_max_age,omitempty"` // seconds
-	RequireAuthTime             bool            `json:"require_auth_time,omitempty"`
-	DefaultACRValues            []string        `json:"default_acr_values,omitempty"`
-	DPoPBound                   bool            `json:"dpop_bound_access_tokens,omitempty"` // RFC 9449
-	RequestURIs                 []string        `json:"request_uris,omitempty"`
-	RequestObjectSigningAlg     string          `json:"request_object_signing_alg,omitempty"`
-	RequireSignedRequestObject  bool            `json:"require_signed_request_object,omitempty"`         // RFC 9101
-	RequirePushedRequests       bool            `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126
+	RedirectURIs                   []string        `json:"redirect_uris,omitempty"`
+	PostLogoutRedirectURIs         []string        `json:"post_logout_redirect_uris,omitempty"`
+	ApplicationType                string          `json:"application_type,omitempty"`
+	TokenEndpointAuthMethod        string          `json:"token_endpoint_auth_method,omitempty"`
+	TokenEndpointAuthSigningAlg    string          `json:"token_endpoint_auth_signing_alg,omitempty"`
+	GrantTypes                     []string        `json:"grant_types,omitempty"`
+	ResponseTypes                  []string        `json:"response_types,omitempty"`
+	Scope                          Scope           `json:"scope"`
+	ClientName                     string          `json:"client_name,omitempty"`
+	ClientURI                      string          `json:"client_uri,omitempty"`
+	LogoURI                        string          `json:"logo_uri,omitempty"`
+	PolicyURI                      string          `json:"policy_uri,omitempty"`
+	TosURI                         string          `json:"tos_uri,omitempty"`
+	InitiateLoginURI               string          `json:"initiate_login_uri,omitempty"`
+	Contacts                       []string        `json:"contacts,omitempty"`
+	SoftwareID                     string          `json:"software_id,omitempty"`
+	SoftwareVersion                string          `json:"software_version,omitempty"`
+	JWKS                           json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI                        string          `json:"jwks_uri,omitempty"`
+	SubjectType                    string          `json:"subject_type,omitempty"`
+	SectorIdentifierURI            string          `json:"sector_identifier_uri,omitempty"`
+	IDTokenSignedResponseAlg       string          `json:"id_token_signed_response_alg,omitempty"`
+	UserinfoSignedResponseAlg      string          `json:"userinfo_signed_response_alg,omitempty"`
+	DefaultMaxAge                  *int            `json:"default_max_age,omitempty"` // seconds
+	RequireAuthTime                bool            `json:"require_auth_time,omitempty"`
+	DefaultACRValues               []string        `json:"default_acr_values,omitempty"`
+	AuthorizationSignedResponseAlg string          `json:"authorization_signed_response_alg,omitempty"` // JARM
+	DPoPBound                      bool            `json:"dpop_bound_access_tokens,omitempty"`          // RFC 9449
+	RequestURIs                    []string        `json:"request_uris,omitempty"`
+	RequestObjectSigningAlg        string          `json:"request_object_signing_alg,omitempty"`
+	RequireSignedRequestObject     bool            `json:"require_signed_request_object,omitempty"`         // RFC 9101
+	RequirePushedRequests          bool            `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126
 	// Purpose is our own member: why the service asks, shown on the consent page.
 	Purpose string `json:"purpose,omitempty"`
 }

@@ -40,7 +40,7 @@ func AuthMethods() []string { return []string{AuthBasic, AuthPost, AuthPrivateKe
 
 // GrantTypes is every grant a client may have.
 func GrantTypes() []string {
-	return []string{GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials}
+	return []string{GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantImplicit}
 }
 
 // rules decide what may be registered. They are pure: what has to be fetched
@@ -113,15 +113,7 @@ func checkGrants(d Document) error {
 	case slices.Contains(d.GrantTypes, GrantClientCredentials) && d.TokenEndpointAuthMethod == AuthNone:
 		return invalid("grant_types", "client_credentials is for clients that authenticate")
 	}
-	for _, t := range d.ResponseTypes {
-		if t != "code" {
-			return unsupported("response_types", t, []string{"code"})
-		}
-	}
-	if code != (len(d.ResponseTypes) > 0) {
-		return invalid("response_types", `must be ["code"] with the grant authorization_code, and empty without`)
-	}
-	return nil
+	return checkResponses(d)
 }
 
 func checkAuthentication(d Document) error {
@@ -151,6 +143,8 @@ func checkPKCE(d Document) error {
 func checkRequests(d Document) error {
 	alg, keys := d.RequestObjectSigningAlg, d.JWKS != nil || d.JWKSURI != ""
 	switch {
+	case d.AuthorizationSignedResponseAlg != "" && !slices.Contains(Algorithms(), d.AuthorizationSignedResponseAlg):
+		return unsupported("authorization_signed_response_alg", d.AuthorizationSignedResponseAlg, Algorithms())
 	case alg != "" && !slices.Contains(Algorithms(), alg):
 		return unsupported("request_object_signing_alg", alg, Algorithms())
 	case (alg != "" || d.RequireSignedRequestObject) && !keys:

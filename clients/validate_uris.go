@@ -32,7 +32,7 @@ func checkRedirects(d Document) error {
 	if err := checkList("redirect_uris", d.RedirectURIs, maxRedirects, check); err != nil {
 		return err
 	}
-	if slices.Contains(d.GrantTypes, GrantAuthorizationCode) && len(d.RedirectURIs) == 0 {
+	if len(d.ResponseTypes) > 0 && len(d.RedirectURIs) == 0 {
 		return invalid("redirect_uris", "must name at least one")
 	}
 	return checkList("post_logout_redirect_uris", d.PostLogoutRedirectURIs, maxRedirects, check)

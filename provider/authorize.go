@@ -205,7 +205,7 @@ func (p *Provider) grant(r *authRequest, s standing) *grantRow {
 // the grant, the end of the interaction and the audit are one commit; then the
 // service is answered.
 func (p *Provider) issue(c echo.Context, r *authRequest, i *login.Interaction, s standing) error {
-	code, err := p.newCode(c.Request().Context(), r, s)
+	answer, err := p.newAnswer(c.Request().Context(), r, s)
 	if err != nil {
 		return p.refuse(c, r, err)
 	}
@@ -229,12 +229,27 @@ func (p *Provider) issue(c echo.Context, r *authRequest, i *login.Interaction, s
 	if err != nil {
 		return err
 	}
-	return p.send(c, r, map[string]string{"code": code})
+	return p.send(c, r, answer)
+}
+
+// newAnswer is all that the service gets, signed; nothing is written.
+func (p *Provider) newAnswer(ctx context.Context, r *authRequest, s standing) (map[string]string, error) {
+	answer := map[string]string{}
+	r.unit.grant = p.grant(r, s)
+	if r.answers(typeCode) {
+		code, err := p.newCode(ctx, r, s)
+		if err != nil {
+			return nil, err
+		}
+		answer[typeCode] = code
+	} else { // no code leads to this grant
+		r.unit.grant.CodeHash, r.unit.grant.Offline = []byte(codeHash(randomText())), false
+	}
+	return answer, p.front(ctx, r, s, answer)
 }
 
 // newCode has fosite's handlers judge and fill in the grant; nothing is written.
 func (p *Provider) newCode(ctx context.Context, r *authRequest, s standing) (string, error) {
-	r.unit.grant = p.grant(r, s)
 	for _, scope := range r.unit.grant.Scopes {
 		r.fosite.GrantScope(scope)
 	}

@@ -17,14 +17,6 @@ import (
 	"ente.example/idp/login"
 )
 
-// How an answer travels to the service (OAuth 2.0 Multiple Response Types,
-// Form Post). Fragment is only for the refusals of flows that are not offered.
-const (
-	modeQuery    = "query"
-	modeFormPost = "form_post"
-	modeFragment = "fragment"
-)
-
 // maxNonce is far beyond what anybody needs to be unguessable, and maxRequest as
 // much as fits into an address.
 const (
@@ -39,7 +31,10 @@ type authRequest struct {
 	client   clients.Client
 	redirect string
 	mode     string
+	signed   bool // the answer is one token
 	state    string
+
+	types []string // what the answer holds
 
 	scopes    []string
 	resources []string
@@ -69,27 +64,14 @@ func (p *Provider) trust(ctx context.Context, f form) (*authRequest, error) {
 	if redirect == "" || !client.MatchRedirect(redirect) {
 		return nil, untrusted(nil)
 	}
-	r := &authRequest{form: f, client: client, redirect: redirect, mode: responseMode(f)}
+	r := &authRequest{form: f, client: client, redirect: redirect}
+	r.mode, r.signed = responseMode(f)
 	// Of two states neither is known to be the service's: it gets none back. One
 	// that fits into no address could not be answered with.
 	if !f.isRepeated("state") && len(f.Get("state")) <= maxRequest {
 		r.state = f.Get("state")
 	}
 	return r, nil
-}
-
-// responseMode is how even a refusal is delivered. Clients of the implicit flows
-// listen to the fragment, so there they are told that the flow is not offered.
-func responseMode(f form) string {
-	types := strings.Fields(f.Get("response_type"))
-	switch {
-	case f.Get("response_mode") == modeFormPost && !f.isRepeated("response_mode"):
-		return modeFormPost
-	case f.Get("response_mode") == "" && (slices.Contains(types, "token") || slices.Contains(types, "id_token")):
-		return modeFragment
-	default:
-		return modeQuery
-	}
 }
 
 // check refuses what this provider does not do, or this client may not. It
@@ -135,34 +117,18 @@ func (r *authRequest) checkUnsupported() error {
 	return nil
 }
 
-// checkResponse wants the code flow, from a client that may use it: fosite looks
-// at that only when the code is redeemed.
-func (r *authRequest) checkResponse() error {
-	switch kind := r.form.Get("response_type"); {
-	case kind == "":
-		return badRequest(codeInvalidRequest, "response_type is missing")
-	case strings.Join(strings.Fields(kind), " ") != "code":
-		return badRequest(codeUnsupportedResponseType, "only the response type code is supported")
-	case !r.client.AllowsGrant(clients.GrantAuthorizationCode):
-		return badRequest(codeUnauthorizedClient, "the client is not registered for authorization_code")
-	}
-	switch r.form.Get("response_mode") {
-	case "", modeQuery, modeFormPost:
-		return nil
-	default:
-		return badRequest(codeInvalidRequest, "the response mode is not supported")
-	}
-}
-
 // checkScopes drops an offline_access that the client may not have, and refuses
 // any other scope that does not exist or is not the client's.
 func (p *Provider) checkScopes(r *authRequest) error {
 	r.scopes = []string(clients.ParseScope(r.form.Get("scope")))
-	if !r.client.AllowsScope(scopeOffline) || !r.client.AllowsGrant(clients.GrantRefreshToken) {
+	if !r.client.AllowsScope(scopeOffline) || !r.client.AllowsGrant(clients.GrantRefreshToken) || !r.answers(typeCode) {
 		r.scopes = without(r.scopes, scopeOffline)
 	}
 	if len(r.scopes) == 0 {
 		return badRequest(codeInvalidScope, "scope is missing")
+	}
+	if r.answers(typeIDToken) && !slices.Contains(r.scopes, scopeOpenID) {
+		return badRequest(codeInvalidScope, "an ID token needs the scope openid")
 	}
 	for _, s := range r.scopes {
 		if !slices.Contains(p.scopes, s) || !r.client.AllowsScope(s) {
@@ -177,6 +143,8 @@ func (p *Provider) checkScopes(r *authRequest) error {
 func (r *authRequest) checkProof() error {
 	challenge, method := r.form.Get("code_challenge"), r.form.Get("code_challenge_method")
 	switch {
+	case !r.answers(typeCode): // there is nothing to prove for
+		return nil
 	case challenge == "" && method == "":
 		if r.client.RequirePKCE || r.client.Public() {
 			return badRequest(codeInvalidRequest, "code_challenge is missing")
@@ -320,12 +288,15 @@ func (p *Provider) checkWithFosite(ctx context.Context, r *authRequest) error {
 		"client_id": {r.client.ID}, "redirect_uri": {r.redirect}, "response_type": {"code"},
 		"scope": {strings.Join(r.scopes, " ")},
 	}
-	for _, name := range []string{"response_mode", "state", "nonce", "code_challenge", "code_challenge_method"} {
+	for _, name := range []string{"state", "nonce", "code_challenge", "code_challenge_method"} {
 		if v := r.form.Get(name); v != "" {
 			values.Set(name, v)
 		}
 	}
 	r.unit = &unit{client: r.client, redirect: r.redirect}
+	if !r.answers(typeCode) {
+		return nil
+	}
 	ctx = withUnit(ctx, r.unit)
 	ar, err := p.fosite.NewAuthorizeRequest(ctx, fositeRequest(ctx, http.MethodGet, values))
 	if err != nil && !errors.Is(err, fosite.ErrInvalidState) {

@@ -29,10 +29,9 @@ func TestRequestsThatAreRefused(t *testing.T) {
 			want  string
 		}{
 			{"no response type", []string{"response_type", ""}, codeInvalidRequest},
-			{"another response type", []string{"response_type", "none"}, codeUnsupportedResponseType},
+			{"a response type of others", []string{"response_type", "none"}, codeUnauthorizedClient},
 			{"code and more", []string{"response_type", "code foo"}, codeUnsupportedResponseType},
-			{"response mode fragment", []string{"response_mode", "fragment"}, codeInvalidRequest},
-			{"an unknown response mode", []string{"response_mode", "jwt"}, codeInvalidRequest},
+			{"an unknown response mode", []string{"response_mode", "web_message"}, codeInvalidRequest},
 			{"no scope", []string{"scope", ""}, codeInvalidScope},
 			{"a scope that does not exist", []string{"scope", "openid nope"}, codeInvalidScope},
 			{"a scope of other clients", []string{"scope", "openid email"}, codeInvalidScope},
@@ -91,12 +90,12 @@ func TestRequestsThatArePassed(t *testing.T) {
 	})
 }
 
-// Errors of flows that are not offered go where their clients listen.
+// Errors of flows that are not the client's go where their clients listen.
 func TestImplicitFlowIsRefusedInTheFragment(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		s := newInstallation(t, db).service("")
 		a := s.authorize("response_type", "id_token token")
-		if got := a.Header.Get("Location"); !strings.HasPrefix(got, callback+"#") || !strings.Contains(got, "error="+codeUnsupportedResponseType) {
+		if got := a.Header.Get("Location"); !strings.HasPrefix(got, callback+"#") || !strings.Contains(got, "error="+codeUnauthorizedClient) {
 			t.Errorf("answer to %q", got)
 		}
 	})

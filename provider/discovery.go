@@ -60,6 +60,7 @@ type metadata struct {
 	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
 	RequestURIRegistered  bool     `json:"require_request_uri_registration"`
 	RequestObjectAlgs     []string `json:"request_object_signing_alg_values_supported"`
+	AnswerAlgs            []string `json:"authorization_signing_alg_values_supported"`
 	ProofAlgs             []string `json:"dpop_signing_alg_values_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
 }
@@ -80,9 +81,9 @@ func (p *Provider) metadata() metadata {
 		Scopes:                p.scopes,
 		Claims:                p.claimNames(),
 		ClaimTypes:            []string{"normal"},
-		ResponseTypes:         []string{"code"},
-		ResponseModes:         []string{"query", "form_post"},
-		GrantTypes:            []string{clients.GrantAuthorizationCode, clients.GrantRefreshToken, clients.GrantClientCredentials},
+		ResponseTypes:         clients.ResponseTypes(),
+		ResponseModes:         responseModes(),
+		GrantTypes:            clients.GrantTypes(),
 		SubjectTypes:          []string{clients.SubjectPairwise, clients.SubjectPublic},
 		ACRValues:             p.levels,
 		PromptValues:          []string{"none", "login", "consent", "select_account"},
@@ -101,6 +102,7 @@ func (p *Provider) metadata() metadata {
 		RequestURIParameter:   true,
 		RequestURIRegistered:  true,
 		RequestObjectAlgs:     Algorithms(),
+		AnswerAlgs:            Algorithms(),
 		ProofAlgs:             algorithmNames(proofAlgorithms()),
 		IssParameter:          true,
 	}

@@ -1,11 +1,15 @@
 package provider
 
 import (
+	"cmp"
+	"context"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -21,11 +25,33 @@ func (p *Provider) send(c echo.Context, r *authRequest, answer map[string]string
 	if r.state != "" {
 		answer["state"] = r.state
 	}
+	if r.signed {
+		signed, err := p.signAnswer(c.Request().Context(), r, answer)
+		if err != nil {
+			return err
+		}
+		answer = map[string]string{"response": signed}
+	}
 	noStore(c.Response().Header())
 	if r.mode == modeFormPost {
 		return formPost(c, r, answer)
 	}
 	return c.Redirect(http.StatusSeeOther, redirectURL(r, answer))
+}
+
+// answerLife is how long a signed answer is good for: as long as it takes to
+// arrive (JARM §2.1 recommends ten minutes at most).
+const answerLife = 5 * time.Minute
+
+// signAnswer is the answer as one token (JARM §2.1).
+func (p *Provider) signAnswer(ctx context.Context, r *authRequest, answer map[string]string) (string, error) {
+	claims := map[string]any{"aud": r.client.ID, "exp": time.Now().Add(answerLife).Unix()}
+	for name, value := range answer {
+		if claims[name] = value; name == "expires_in" {
+			claims[name] = json.Number(value)
+		}
+	}
+	return p.keys.Sign(ctx, cmp.Or(r.client.AuthorizationSignedResponseAlg, RS256), typAnswer, claims)
 }
 
 // redirectURL adds the answer to the address as it was registered, whose own

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/ory/fosite"
@@ -39,9 +38,14 @@ func (storage) ValidateAccessToken(context.Context, fosite.Requester, string) er
 // GenerateAccessToken signs an RFC 9068 token from the grant, or from the client
 // alone where there is none. No signature is returned: nothing is stored.
 func (s storage) GenerateAccessToken(ctx context.Context, r fosite.Requester) (token, signature string, err error) {
-	u, p := unitOf(ctx), s.provider
+	token, err = s.provider.signAccess(ctx, unitOf(ctx), r.GetGrantedScopes())
+	return token, "", err
+}
+
+// signAccess is an RFC 9068 token of the unit's grant, or of its client.
+func (p *Provider) signAccess(ctx context.Context, u *unit, scopes []string) (string, error) {
 	claims := accessClaims{
-		Issuer: p.issuer, Subject: u.client.ID, ClientID: u.client.ID, Scope: strings.Join(r.GetGrantedScopes(), " "),
+		Issuer: p.issuer, Subject: u.client.ID, ClientID: u.client.ID, Scope: scopeText(scopes),
 		Audience: p.audience(u), JTI: tokenID(), Confirmation: u.confirmed.claim(),
 	}
 	now := u.clock()
@@ -50,12 +54,11 @@ func (s storage) GenerateAccessToken(ctx context.Context, r fosite.Requester) (t
 		claims.AuthTime, claims.ACR, claims.AMR = g.AuthTime.Unix(), g.ACR, g.AMR
 	}
 	claims.IssuedAt, claims.ExpiresAt = now.Unix(), now.Unix()+seconds(p.lifetimes.AccessToken)
-	token, err = p.keys.Sign(ctx, ES256, TypAccessToken, claims)
+	token, err := p.keys.Sign(ctx, ES256, TypAccessToken, claims)
 	if err != nil {
 		u.err = err
-		return "", "", err
 	}
-	return token, "", nil
+	return token, err
 }
 
 // clock is the time that tokens bear: the database's, as it was read with the
@@ -92,17 +95,25 @@ func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 // GenerateIDToken signs an ID token in the client's algorithm. fosite's handlers
 // have left the hash of the access token in the session.
 func (s storage) GenerateIDToken(ctx context.Context, _ time.Duration, r fosite.Requester) (string, error) {
-	u, p := unitOf(ctx), s.provider
+	u := unitOf(ctx)
 	sess, ok := r.GetSession().(*session)
 	if !ok || u.grant == nil {
 		return "", errors.New("ID token without a grant")
 	}
+	return s.provider.signID(ctx, u, map[string]string{"at_hash": sess.IDTokenClaims().AccessTokenHash})
+}
+
+// signID is an ID token of the unit's grant, with the hashes of what it is
+// handed out with.
+func (p *Provider) signID(ctx context.Context, u *unit, hashes map[string]string) (string, error) {
 	claims, err := p.idTokenClaims(ctx, u)
 	if err != nil {
 		u.err = err
 		return "", err
 	}
-	claims["at_hash"] = sess.IDTokenClaims().AccessTokenHash
+	for name, hash := range hashes {
+		claims[name] = hash
+	}
 	token, err := p.keys.Sign(ctx, idTokenAlg(u.client), TypIDToken, claims)
 	if err != nil {
 		u.err = err
