@@ -40,11 +40,13 @@ const (
 	RequestMoved     Type = "enrolment.moved" // Details["state"] says where to
 	RequestReissued  Type = "enrolment.reissued"
 	RequestEnded     Type = "enrolment.ended"
-	CallQueued       Type = "call.queued"
-	CallAssigned     Type = "call.assigned"
-	CallAttempted    Type = "call.attempted"
-	CallReleased     Type = "call.released"
-	CallClosed       Type = "call.closed"
+	// a code was sent by which whoever asked can take the request back
+	RequestWithdrawal Type = "enrolment.withdrawal-asked"
+	CallQueued        Type = "call.queued"
+	CallAssigned      Type = "call.assigned"
+	CallAttempted     Type = "call.attempted"
+	CallReleased      Type = "call.released"
+	CallClosed        Type = "call.closed"
 
 	ContactAsked     Type = "contact.asked"
 	ContactCodeWrong Type = "contact.code-wrong"

@@ -90,7 +90,10 @@ type Citizen struct {
 	HealthCard            *HealthCard
 	Contacts              Contacts
 	DeceasedOn            *Date
-	CreatedAt, UpdatedAt  time.Time
+	// ResidenceChangedAt is when the registry last learnt of another residence;
+	// nil while it knows the first one only.
+	ResidenceChangedAt   *time.Time
+	CreatedAt, UpdatedAt time.Time
 }
 
 // Declared returns what the registry says about the person in the form that

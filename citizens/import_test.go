@@ -434,3 +434,28 @@ func TestNobodyElseWaitsForAnImport(t *testing.T) {
 		}
 	})
 }
+
+// An import that brings another residence is remembered by its day; the first
+// one, and one that only writes the same house otherwise, is not.
+func TestAChangeOfResidenceIsRemembered(t *testing.T) {
+	each(t, func(f fixture) {
+		home := func(street string) {
+			f.imports("RSSMRA80A01H501U,Mario,Rossi,M,1980-01-01,H501,"+street+",00185,Roma,RM,IT,no,citizen,,,,,,\n", citizens.ImportOptions{})
+		}
+		for _, street := range []string{"Via Roma 1", "Via Roma 1", "V. Roma n. 1", ""} {
+			home(street)
+			if at := f.person("RSSMRA80A01H501U").ResidenceChangedAt; at != nil {
+				f.Fatalf("after %q the residence has changed at %s", street, at)
+			}
+		}
+		home("Via Milano 9")
+		moved := f.person("RSSMRA80A01H501U").ResidenceChangedAt
+		if moved == nil {
+			f.Fatal("another street is no change")
+		}
+		home("V. Milano n. 9")
+		if again := f.person("RSSMRA80A01H501U").ResidenceChangedAt; again == nil || !again.Equal(*moved) {
+			f.Errorf("the change has moved from %s to %s", moved, again)
+		}
+	})
+}

@@ -29,6 +29,12 @@ func SameResidence(typed, archive Address) bool {
 	return false
 }
 
+// staysAs reports whether an import only writes an address otherwise. One that
+// was not known before is another: nobody has had a letter there yet.
+func (a Address) staysAs(b Address) bool {
+	return a == b || !a.IsZero() && SameResidence(a, b)
+}
+
 // country of an address that names none is Italy: its archives leave it out.
 func country(a Address) string {
 	if c := strings.ToUpper(strings.TrimSpace(a.Country)); c != "" {

@@ -43,6 +43,14 @@ type row struct {
 	DeceasedOn          Date
 	CreatedAt           time.Time
 	UpdatedAt           time.Time
+	ResidenceChangedAt  *time.Time
+}
+
+func (r row) residence() Address {
+	return Address{
+		Street: r.ResidenceStreet, PostalCode: r.ResidencePostalCode,
+		Locality: r.ResidenceLocality, Region: r.ResidenceRegion, Country: r.ResidenceCountry,
+	}
 }
 
 func (row) TableName() string { return "citizens" }
@@ -125,12 +133,13 @@ func (s *store) citizen(r row) (Citizen, error) {
 		ID: r.ID, FiscalCode: FiscalCode{code: code},
 		GivenName: r.GivenName, FamilyName: r.FamilyName,
 		Sex: r.Sex, BirthDate: r.BirthDate, BirthPlace: r.BirthPlace,
-		Residence: Address{
-			Street: r.ResidenceStreet, PostalCode: r.ResidencePostalCode,
-			Locality: r.ResidenceLocality, Region: r.ResidenceRegion, Country: r.ResidenceCountry,
-		},
+		Residence:       r.residence(),
 		ItalianDocument: r.ItalianDocument, Category: r.Category,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+	}
+	if r.ResidenceChangedAt != nil {
+		at := r.ResidenceChangedAt.UTC()
+		c.ResidenceChangedAt = &at
 	}
 	if !r.DeceasedOn.IsZero() {
 		c.DeceasedOn = &r.DeceasedOn

@@ -72,6 +72,9 @@ func (p *people) merge(e entry, now time.Time) error {
 		return err
 	}
 	e.apply(&next)
+	if old != nil && !old.residence().staysAs(next.residence()) {
+		next.ResidenceChangedAt = &now
+	}
 	if err := next.check(); err != nil {
 		return err
 	}
@@ -233,7 +236,7 @@ var (
 		DoUpdates: clause.AssignmentColumns([]string{
 			"given_name", "family_name", "sex", "birth_date", "birth_place",
 			"residence_street", "residence_postal_code", "residence_locality", "residence_region", "residence_country",
-			"italian_document", "category", "health_card_key", "health_card_number", "health_card_expiry",
+			"residence_changed_at", "italian_document", "category", "health_card_key", "health_card_number", "health_card_expiry",
 			"deceased_on", "updated_at",
 		}),
 	}

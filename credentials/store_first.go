@@ -2,7 +2,9 @@ package credentials
 
 import (
 	"context"
+	"time"
 
+	"ente.example/idp/citizens"
 	"ente.example/idp/database"
 )
 
@@ -21,6 +23,14 @@ func (s store) fates(ctx context.Context, pins []ID) ([]fateRow, error) {
 	var list []fateRow
 	err := s.db.Read(ctx).Raw(`SELECT id, state, due_at, end_reason FROM credentials WHERE id IN ?`, pins).Scan(&list).Error
 	return list, err
+}
+
+// lastLetter leaves recoveries out: their halves go by telephone and mail.
+func (s store) lastLetter(ctx context.Context, id citizens.ID) (time.Time, error) {
+	var last struct{ SecondHalfAt database.Time }
+	err := s.db.Read(ctx).Raw(`SELECT second_half_at FROM credentials
+WHERE citizen_id = ? AND origin = ? AND second_half_at IS NOT NULL ORDER BY second_half_at DESC LIMIT 1`, id, enrolment).Scan(&last).Error
+	return last.SecondHalfAt.Time, err
 }
 
 // void ends a first PIN whose halves are not where they should be: on its way

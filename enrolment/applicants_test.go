@@ -161,10 +161,16 @@ func (a *applicants) reasonOf(tracking credentials.Code) string {
 // reports has the print service tell about the letter of a request.
 func (a *applicants) reports(tracking credentials.Code, result delivery.Result) {
 	a.t.Helper()
+	a.tells(tracking, delivery.PINHalf2, delivery.Post, result)
+}
+
+// tells has a transport tell about a half of a request.
+func (a *applicants) tells(tracking credentials.Code, half delivery.MessageKey, by delivery.Channel, result delivery.Result) {
+	a.t.Helper()
 	var pin credentials.ID
 	a.must(a.db.Read(a.t.Context()).Raw(`SELECT COALESCE(CAST(credential_id AS text), '') FROM enrolments WHERE tracking_key IN ?`,
 		a.requests.trackingKeys(tracking)).Row().Scan(&pin))
-	o := delivery.Outcome{Receipt: delivery.Receipt{Key: delivery.PINHalf2, Channel: delivery.Post, Ref: string(pin)}, Result: result, At: a.now()}
+	o := delivery.Outcome{Receipt: delivery.Receipt{Key: half, Channel: by, Ref: string(pin)}, Result: result, At: a.now()}
 	a.must(a.db.InTx(a.t.Context(), func(ctx context.Context) error { return a.requests.Outcome(ctx, o) }))
 }
 

@@ -195,6 +195,9 @@ func (c *Calls) end(ctx context.Context, by audit.Actor, row callRow, how CallOu
 
 // drop closes the call about a request that is over.
 func (c *Calls) drop(ctx context.Context, by audit.Actor, r request) error {
+	if r.CitizenID == "" {
+		return nil // nobody has looked whose it is
+	}
 	row, found, err := c.store.of(ctx, r.CitizenID)
 	if err != nil || !found || row.RequestID != r.ID {
 		return err

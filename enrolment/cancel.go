@@ -19,30 +19,67 @@ func (q *Requests) Cancel(ctx context.Context, by audit.Actor, fc citizens.Fisca
 	if !known {
 		return citizens.ErrUnknown
 	}
-	err = q.db.InTx(ctx, func(ctx context.Context) error {
-		r, found, err := q.store.openOf(ctx, who)
-		if err != nil {
-			return err
-		}
-		if !found {
-			return ErrUnknownRequest
-		}
-		return q.cancel(ctx, by, r, reason)
+	err = q.untilSettled(func() error {
+		return q.inTx(ctx, func(ctx context.Context) error {
+			r, found, err := q.store.openOf(ctx, who)
+			if err != nil {
+				return err
+			}
+			if !found {
+				return ErrUnknownRequest
+			}
+			return q.cancel(ctx, by, r, reason)
+		})
 	})
-	if errors.Is(err, ErrUnknownRequest) || errors.Is(err, errRace) {
+	if errors.Is(err, ErrUnknownRequest) {
 		return ErrUnknownRequest
 	}
 	return wrap("cancel a request", err)
 }
 
+// mostRaces is how often an end is tried anew because the request has moved
+// under it. It has fewer states than that to move through.
+const mostRaces = 12
+
+// untilSettled tries again while somebody else is faster.
+func (q *Requests) untilSettled(try func() error) error {
+	err := errRace
+	for range mostRaces {
+		if err = try(); !errors.Is(err, errRace) {
+			return err
+		}
+	}
+	return err
+}
+
+// cancel ends an open request, and its call, and tells whoever was told of it.
+// errRace says that it has moved meanwhile; nothing may then be kept.
 func (q *Requests) cancel(ctx context.Context, by audit.Actor, r request, reason string) error {
+	a, err := q.open(r)
+	if err != nil {
+		return err
+	}
 	if r.CredentialID != "" {
 		if _, err := q.pins.Discard(ctx, by, r.CredentialID, reason); err != nil {
 			return err
 		}
 	}
-	if err := q.finish(ctx, by, r, cancelled, reason); err != nil {
+	moved, err := q.end(ctx, by, r, cancelled, reason)
+	if err != nil {
 		return err
 	}
-	return q.calls.drop(ctx, by, r)
+	if !moved {
+		return errRace
+	}
+	if err := q.calls.drop(ctx, by, r); err != nil {
+		return err
+	}
+	if err := q.tellCancelled(ctx, r, a.reply()); err != nil || r.CredentialID == "" {
+		return err
+	}
+	who, err := q.citizens.ByID(ctx, r.CitizenID)
+	if err != nil {
+		return err
+	}
+	return q.tellOthers(ctx, who, a, NoticeWithdrawn)
 }

@@ -117,6 +117,12 @@ func (q *Requests) find(ctx context.Context, r request, a Application) (citizens
 	if c.live, c.pending, err = q.pins.Holding(ctx, who.ID); err != nil {
 		return who, c, err
 	}
+	last, err := q.pins.LastLetter(ctx, who.ID)
+	if err != nil {
+		return who, c, err
+	}
+	c.letter = !last.IsZero() && now.Before(last.Add(q.policy.LetterPause))
+	c.moved = who.ResidenceChangedAt != nil && now.Before(who.ResidenceChangedAt.Add(q.policy.MovedPause))
 	home, err := q.archive.Residence(ctx, who.ID)
 	if err != nil {
 		c.unavailable = true
@@ -187,6 +193,9 @@ func (q *Requests) rejectRequest(ctx context.Context, r request, who citizens.Ci
 	set := map[string]any{"reason": why}
 	if who.ID != "" {
 		set["citizen_id"] = who.ID
+	}
+	if err := q.keepReply(r, set); err != nil {
+		return err
 	}
 	moved, err := q.store.move(ctx, r, rejected, set)
 	if err != nil || !moved {

@@ -264,5 +264,9 @@ func (q *Requests) expire(ctx context.Context, r request, why string) error {
 
 func (q *Requests) sweepRows(ctx context.Context) (more bool, err error) {
 	n, err := q.store.purge(ctx)
-	return n == batch, err
+	if err != nil {
+		return false, err
+	}
+	m, err := q.store.forgetReplies(ctx)
+	return n == batch || m == batch, err
 }

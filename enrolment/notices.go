@@ -7,17 +7,20 @@ import (
 	"ente.example/idp/delivery"
 )
 
-// Messages about a request for a PIN. All but the last go to the contacts on
-// file, because whoever sent the request may be somebody else (R19).
+// Messages about a request for a PIN. All but the last three go to the contacts
+// on file, because whoever sent the request may be somebody else (R19).
 const (
-	NoticeMade     delivery.MessageKey = "notice-request-made"
-	NoticeOpen     delivery.MessageKey = "notice-request-open"
-	NoticeHasPIN   delivery.MessageKey = "notice-request-has-pin"
-	NoticeExcluded delivery.MessageKey = "notice-request-excluded"
-	NoticeMinor    delivery.MessageKey = "notice-request-minor"
+	NoticeMade      delivery.MessageKey = "notice-request-made"
+	NoticeOpen      delivery.MessageKey = "notice-request-open"
+	NoticeHasPIN    delivery.MessageKey = "notice-request-has-pin"
+	NoticeExcluded  delivery.MessageKey = "notice-request-excluded"
+	NoticeMinor     delivery.MessageKey = "notice-request-minor"
+	NoticeWithdrawn delivery.MessageKey = "notice-request-withdrawn"
 	// NoticeEnded tells the contact that was proved that nothing came of
 	// the request.
 	NoticeEnded delivery.MessageKey = "notice-request-ended"
+	// NoticeCancelled tells the same contact that the request was taken back.
+	NoticeCancelled delivery.MessageKey = "notice-request-cancelled"
 	// NoticeNoPEC tells an address that was given for a PEC that it is none.
 	NoticeNoPEC delivery.MessageKey = "notice-no-pec"
 )
@@ -25,10 +28,14 @@ const (
 // tellMade tells somebody that a PIN was asked for in his name, if there is a
 // contact on file that is not the one the request has proved.
 func (q *Requests) tellMade(ctx context.Context, who citizens.Citizen, a Application) error {
+	return q.tellOthers(ctx, who, a, NoticeMade)
+}
+
+func (q *Requests) tellOthers(ctx context.Context, who citizens.Citizen, a Application, key delivery.MessageKey) error {
 	for _, kind := range citizens.ContactKinds() {
 		c := who.Contacts.Of(kind)
 		if !c.IsZero() && !c.Value.Same(a.contact().Value) {
-			return q.pins.Notify(ctx, who, NoticeMade, nil)
+			return q.pins.Notify(ctx, who, key, nil)
 		}
 	}
 	return nil
@@ -63,7 +70,7 @@ func (q *Requests) tellEnded(ctx context.Context, r request) error {
 	if err != nil {
 		return err
 	}
-	return q.tell(ctx, r, a, NoticeEnded, a.Channel, delivery.Words{"Since": r.CreatedAt.In(q.italy).Format("02/01/2006")})
+	return q.answer(ctx, r, a.reply(), NoticeEnded, q.since(r))
 }
 
 // tellNoPEC tells somebody that the address he gave for a PEC is ordinary mail:
@@ -77,23 +84,19 @@ func (q *Requests) tellNoPEC(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	by := delivery.Email
-	if !q.outbox.Has(by) {
-		by = a.Channel
+	to := a.reply()
+	if q.outbox.Has(delivery.Email) {
+		to.Channel = delivery.Email
 	}
-	return q.tell(ctx, r, a, NoticeNoPEC, by, nil)
+	return q.answer(ctx, r, to, NoticeNoPEC, nil)
 }
 
-// tell writes to the contact of a request, whoever that is.
-func (q *Requests) tell(ctx context.Context, r request, a Application, key delivery.MessageKey, by delivery.Channel, words delivery.Words) error {
-	if !q.outbox.Has(by) {
-		return nil
-	}
-	who := r.CitizenID
-	if who == "" {
-		who = nobody
-	}
-	return q.outbox.Enqueue(ctx, delivery.Message{
-		Key: key, Channel: by, Citizen: who, To: delivery.NewRecipient(a.contact().Value.Reveal()), Language: a.Language, Ref: r.ID, Words: words,
-	})
+// tellCancelled says that a request was taken back, in the same words whatever
+// had become of it.
+func (q *Requests) tellCancelled(ctx context.Context, r request, to reply) error {
+	return q.answer(ctx, r, to, NoticeCancelled, q.since(r))
+}
+
+func (q *Requests) since(r request) delivery.Words {
+	return delivery.Words{"Since": r.CreatedAt.In(q.italy).Format("02/01/2006")}
 }

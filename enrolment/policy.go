@@ -22,6 +22,10 @@ type Policy struct {
 	// as lost, Reissues how often two new halves leave without a call.
 	PostItaly, PostAbroad time.Duration
 	Reissues              int
+	// LetterPause is how long after a letter the next to the same person waits
+	// for a call, and MovedPause the same after the registry has learnt of
+	// another residence (pin-rules §5.5).
+	LetterPause, MovedPause time.Duration
 	// CallAttempts is how often somebody is called, CallDays over how many
 	// working days. A call is assigned for CallLease.
 	CallAttempts int
@@ -40,14 +44,14 @@ func DefaultPolicy() Policy {
 	const day = 24 * time.Hour
 	return Policy{
 		CodeLife: day, CodeTries: 5, PerDay: 3, Patience: 3 * day, Retry: time.Minute,
-		PostItaly: 21 * day, PostAbroad: 42 * day, Reissues: 1,
+		PostItaly: 21 * day, PostAbroad: 42 * day, Reissues: 1, LetterPause: 30 * day, MovedPause: 30 * day,
 		CallAttempts: 3, CallDays: 10, CallLease: 30 * time.Minute, IdentityTries: 2, IdentityPause: day, Keep: 90 * day,
 	}
 }
 
 func (p Policy) valid() bool {
 	return p.CodeLife > 0 && p.CodeTries > 0 && p.PerDay > 0 && p.Patience > 0 && p.Retry > 0 && p.PostItaly > 0 && p.PostAbroad > 0 &&
-		p.Reissues >= 0 && p.CallAttempts > 0 && p.CallDays > 0 && p.CallLease > 0 && p.IdentityTries > 0 && p.IdentityPause > 0 && p.Keep > 0
+		p.Reissues >= 0 && p.LetterPause > 0 && p.MovedPause > 0 && p.CallAttempts > 0 && p.CallDays > 0 && p.CallLease > 0 && p.IdentityTries > 0 && p.IdentityPause > 0 && p.Keep > 0
 }
 
 // postal is how long a letter to somebody's home may take.

@@ -77,6 +77,9 @@ func TestR13Outcomes(t *testing.T) {
 		{"data differ", with(func(c *checked) { c.mismatch = true }), ruledCall, whyData},
 		{"no address on file", with(func(c *checked) { c.sendable = credentials.ErrNoAddress }), ruledCall, whyNoAddress},
 		{"no address on file, vouched", with(func(c *checked) { c.sendable, c.vouched = credentials.ErrNoAddress, true }), ruledCall, whyNoAddress},
+		{"moved", with(func(c *checked) { c.moved = true }), ruledCall, whyMoved},
+		{"a letter lately", with(func(c *checked) { c.letter = true }), ruledCall, whyLetter},
+		{"moved and a letter lately, vouched", with(func(c *checked) { c.moved, c.letter, c.vouched = true, true, true }), ruledApprove, ""},
 		{"no post", with(func(c *checked) { c.sendable = credentials.ErrNoPost }), ruledCall, whyNoPost},
 		{"unknown", checked{}, ruledReject, whyUnknown},
 		{"excluded", with(func(c *checked) { c.excluded, c.vouched = true, true }), ruledReject, whyExcluded},
@@ -274,113 +277,6 @@ func TestOnePINOfManyConfirmations(t *testing.T) {
 		}
 		a.went(delivery.PINHalf1, 1)
 		a.went(delivery.PINHalf2, 1)
-	})
-}
-
-// R20: no half is sent again; both die and two new ones leave, once, and only
-// when the letter is late.
-func TestR20NotArrived(t *testing.T) {
-	eachApplicants(t, func(t *testing.T, a *applicants) {
-		id := a.person(mario)
-		tracking := a.requested(application(mario))
-		lost := a.first(id)
-		a.wants("too early", a.requests.NotArrived(t.Context(), anyone, tracking, code(mario)), ErrUnknownRequest)
-		a.shift(22 * day)
-		got, err := a.requests.Track(t.Context(), tracking, code(mario))
-		a.must(err)
-		if !got.MayReissue {
-			t.Fatal("the letter is late, and nothing can be done about it")
-		}
-		databasetest.Barrier(4, func(int) {
-			err := a.requests.NotArrived(context.WithoutCancel(t.Context()), anyone, tracking, code(mario))
-			if err != nil && !errors.Is(err, ErrUnknownRequest) {
-				t.Errorf("not arrived: %v", err)
-			}
-		})
-		a.refused(mario, lost)
-		a.works()
-		a.went(delivery.PINHalf1, 2)
-		a.went(delivery.PINHalf2, 2)
-		a.refused(mario, lost)
-		a.right(mario, a.first(id))
-		a.shift(22 * day)
-		a.must(a.requests.NotArrived(t.Context(), anyone, tracking, code(mario)))
-		a.works()
-		a.went(delivery.PINHalf1, 2) // now somebody calls
-		if got := a.reasonOf(tracking); got != whyNotArrived {
-			t.Errorf("reason %q, want %q", got, whyNotArrived)
-		}
-		a.is(mario, credentials.ExpiredUnused)
-	})
-}
-
-// R21: a letter that comes back kills both halves and has somebody call.
-func TestR21ReturnedMail(t *testing.T) {
-	eachApplicants(t, func(t *testing.T, a *applicants) {
-		id := a.person(mario)
-		tracking := a.requested(application(mario))
-		pin := a.first(id)
-		a.right(mario, pin)
-		a.reports(tracking, delivery.LetterReturned)
-		a.refused(mario, pin)
-		a.is(mario, credentials.ExpiredUnused)
-		a.stands(tracking, mario, ProgressProcessing)
-		a.reports(tracking, delivery.LetterReturned) // the print service says so twice
-		if n := a.count("callbacks WHERE state = 'queued'"); n != 1 {
-			t.Errorf("%d calls, want 1", n)
-		}
-	})
-}
-
-// A half that no transport takes ends the PIN and has somebody call; before the
-// first half is out, nothing is printed.
-func TestUndeliverableHalf(t *testing.T) {
-	eachApplicants(t, func(t *testing.T, a *applicants) {
-		a.person(mario)
-		tracking := a.asks(application(mario))
-		a.proves(tracking)
-		a.fails[delivery.SMS] = delivery.ErrRejected
-		a.works()
-		a.went(delivery.PINHalf2, 0)
-		a.stands(tracking, mario, ProgressProcessing)
-		if got := a.reasonOf(tracking); got != whyUndelivered {
-			t.Errorf("reason %q, want %q", got, whyUndelivered)
-		}
-	})
-}
-
-// A request follows its PIN wherever that goes.
-func TestRequestFollowsItsPIN(t *testing.T) {
-	eachApplicants(t, func(t *testing.T, a *applicants) {
-		a.person(mario)
-		first := a.requested(application(mario))
-		a.must(a.pins.Revoke(t.Context(), staff, code(mario), "lost"))
-		a.stands(first, mario, ProgressPart2) // until somebody looks
-		in := application(mario)
-		in.Contacts.Mobile = a.mobile("+393490000041")
-		second := a.requested(in) // R52: at once
-		a.stands(first, mario, ProgressClosed)
-		a.stands(second, mario, ProgressPart2)
-		a.is(mario, credentials.Issued)
-		a.shift(61 * day)
-		a.must(a.pins.Sweep(t.Context()))
-		a.must(a.requests.Sweep(t.Context()))
-		a.stands(second, mario, ProgressClosed)
-		a.went(NoticeEnded, 1)
-	})
-}
-
-// R18: the contact centre ends what is open, halves that have left included.
-func TestR18Cancel(t *testing.T) {
-	eachApplicants(t, func(t *testing.T, a *applicants) {
-		id := a.person(mario)
-		tracking := a.requested(application(mario))
-		pin := a.first(id)
-		a.must(a.requests.Cancel(t.Context(), staff, code(mario), "asked by phone"))
-		a.refused(mario, pin)
-		a.stands(tracking, mario, ProgressClosed)
-		a.wants("once more", a.requests.Cancel(t.Context(), staff, code(mario), "asked by phone"), ErrUnknownRequest)
-		a.wants("of nobody", a.requests.Cancel(t.Context(), staff, code(stranger), "asked by phone"), citizens.ErrUnknown)
 	})
 }
 

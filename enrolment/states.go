@@ -91,7 +91,9 @@ const (
 	whyArchive     = "the archive did not answer"
 	whyReturned    = "the letter came back"
 	whyUndelivered = "a half could not be delivered"
-	whyNotArrived  = "the halves did not arrive again"
+	whyNotArrived  = "the halves did not arrive"
+	whyLetter      = "a letter has left lately"
+	whyMoved       = "the residence has changed lately"
 )
 
 // checked is what is known about a request when it is decided about.
@@ -107,6 +109,8 @@ type checked struct {
 	abroad      bool // declared or in the archive
 	sendable    error
 	same        bool // the address
+	letter      bool // one has left for the person lately
+	moved       bool // the registry has learnt of another residence lately
 }
 
 // ruling is what becomes of a request.
@@ -147,6 +151,10 @@ func (c checked) decide() (ruling, string) {
 		return ruledCall, whyAbroad
 	case !c.same:
 		return ruledCall, whyAddress
+	case c.moved:
+		return ruledCall, whyMoved
+	case c.letter:
+		return ruledCall, whyLetter
 	}
 	return ruledApprove, ""
 }

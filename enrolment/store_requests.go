@@ -33,6 +33,9 @@ type request struct {
 	PostedAt     database.Time
 	DueAt        database.Time
 	EndedAt      database.Time
+	Reply        []byte
+	WithdrawKey  []byte
+	WithdrawnAt  database.Time
 	Now          database.Time
 }
 
@@ -45,7 +48,7 @@ type requestStore struct {
 }
 
 const requestColumns = `id, code_key, code_tries, citizen_id, credential_id, state, data, vouched, reissues, checks, reason,
-created_at, first_half_at, second_half_at, posted_at, due_at, ended_at`
+created_at, first_half_at, second_half_at, posted_at, due_at, ended_at, reply, withdraw_key, withdrawn_at`
 
 // open are the states in which a person has a request, for SQL.
 const openRequests = `('checking', 'call_queued', 'calling', 'approved', 'part1_sent', 'part2_handed', 'part2_posted')`

@@ -213,16 +213,30 @@ func (q *Requests) wrongProof(ctx context.Context, by audit.Actor, r request) er
 	return credentials.ErrCodeWrong
 }
 
-// finish ends a request that still stands where it was read, with its record.
+// finish ends a request that still stands where it was read; one that has moved
+// on is somebody else's affair.
 func (q *Requests) finish(ctx context.Context, by audit.Actor, r request, to state, why string) error {
-	moved, err := q.store.move(ctx, r, to, map[string]any{"reason": why})
+	_, err := q.end(ctx, by, r, to, why)
+	return err
+}
+
+// end ends a request with its record, and reports whether it still stood where
+// it was read.
+func (q *Requests) end(ctx context.Context, by audit.Actor, r request, to state, why string) (bool, error) {
+	set := map[string]any{"reason": why}
+	if to == rejected {
+		if err := q.keepReply(r, set); err != nil {
+			return false, err
+		}
+	}
+	moved, err := q.store.move(ctx, r, to, set)
 	if err != nil || !moved {
-		return err
+		return false, err
 	}
 	r.State = to
 	ev := r.event(audit.RequestEnded, by, why)
 	if to != completed {
 		ev.Outcome = audit.Refused
 	}
-	return q.audit.Record(ctx, ev)
+	return true, q.audit.Record(ctx, ev)
 }

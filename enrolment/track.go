@@ -38,6 +38,8 @@ type Tracked struct {
 	// helps, and MayReissue says so.
 	LateAt     *time.Time
 	MayReissue bool
+	// MayWithdraw says that the request can be taken back.
+	MayWithdraw bool
 }
 
 // ErrUnknownRequest says that tracking code and codice fiscale name no request,
@@ -54,7 +56,7 @@ func (q *Requests) Track(ctx context.Context, tracking credentials.Code, fc citi
 		return Tracked{}, ErrUnknownRequest
 	}
 	t := Tracked{
-		Progress: q.progress(r), RequestedAt: r.CreatedAt.Time,
+		Progress: q.progress(r), MayWithdraw: q.withdrawable(r), RequestedAt: r.CreatedAt.Time,
 		FirstHalfAt: r.FirstHalfAt.Ptr(), SecondHalfAt: r.SecondHalfAt.Ptr(), PostedAt: r.PostedAt.Ptr(),
 	}
 	if late, ok, err := q.late(ctx, r); err != nil {
@@ -85,7 +87,7 @@ func (q *Requests) progress(r request) Progress {
 	case completed:
 		return ProgressDone
 	case rejected:
-		if q.calls.deadline(r.EndedAt.Time).After(r.Now.Time) {
+		if r.WithdrawnAt.IsZero() && q.calls.deadline(r.EndedAt.Time).After(r.Now.Time) {
 			return ProgressProcessing
 		}
 	case expired, cancelled:
@@ -115,7 +117,7 @@ func (q *Requests) late(ctx context.Context, r request) (time.Time, bool, error)
 
 // NotArrived is "non mi è arrivata" (R20). No half is sent again, because
 // nobody has a readable copy: both die, and two new ones are made, once by
-// themselves, then after a call. Pressed twice it does so once.
+// themselves, and after a call the next time or while the last letter is young. Pressed twice it does so once.
 //
 // ErrUnknownRequest stands for everything that is not a letter too late.
 func (q *Requests) NotArrived(ctx context.Context, by audit.Actor, tracking credentials.Code, fc citizens.FiscalCode) error {
@@ -138,7 +140,8 @@ func (q *Requests) NotArrived(ctx context.Context, by audit.Actor, tracking cred
 }
 
 func (q *Requests) reissue(ctx context.Context, by audit.Actor, r request) error {
-	if r.Reissues >= q.policy.Reissues {
+	lately := r.Now.Before(r.SecondHalfAt.Add(q.policy.LetterPause)) // §5.5
+	if r.Reissues >= q.policy.Reissues || lately {
 		return q.lose(ctx, r.CredentialID, whyNotArrived)
 	}
 	taken, err := q.pins.Discard(ctx, by, r.CredentialID, "not arrived")

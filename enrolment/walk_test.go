@@ -67,6 +67,7 @@ func TestRequestsWalk(t *testing.T) {
 				"cancel": func(*rapid.T) {
 					w.tolerate(w.requests.Cancel(t.Context(), staff, code(w.cf), "a test"), ErrUnknownRequest)
 				},
+				"withdraw":  func(*rapid.T) { w.withdraw() },
 				"approve":   func(*rapid.T) { w.calls(CallApproved) },
 				"reject":    func(*rapid.T) { w.calls(CallRejected) },
 				"no answer": func(*rapid.T) { w.calls(NoAnswer) },
@@ -137,6 +138,23 @@ func (w *walker) prove() {
 	w.mu.Unlock()
 	if sent && !w.tracking.IsZero() {
 		w.tolerate(w.requests.Prove(w.t.Context(), anyone, w.tracking, w.codeFor(w.tracking)), credentials.ErrCodeWrong)
+	}
+}
+
+// withdraw takes the request back, if the code is sent: more than three in a day
+// are not.
+func (w *walker) withdraw() {
+	before := len(w.sent(WithdrawalCode))
+	err := w.requests.AskToWithdraw(w.t.Context(), anyone, w.tracking, code(w.cf))
+	w.tolerate(err, ErrUnknownRequest)
+	list := w.sent(WithdrawalCode)
+	if err != nil || len(list) == before {
+		return
+	}
+	c := credentials.ParseCode(strings.Split(list[len(list)-1].Body.Reveal(), "\n")[1])
+	w.must(w.requests.Withdraw(w.t.Context(), anyone, w.tracking, code(w.cf), c))
+	if got := w.progress(w.tracking, w.cf); got != ProgressClosed {
+		w.rt.Fatalf("withdrawn, and the request is %s", got)
 	}
 }
 

@@ -88,7 +88,8 @@ func (h *Handler) askTrack(c echo.Context) error {
 	return left.render(c, left.trackPage())
 }
 
-// track shows how far a request is, or takes "non mi è arrivata" (R20). Wrong
+// track shows how far a request is, takes "non mi è arrivata" (R20), or leads
+// through the two steps in which a request is taken back. Wrong
 // codes, people who do not exist and requests long gone get the same answer.
 func (h *Handler) track(c echo.Context) error {
 	left, err := h.leftSignIn(c)
@@ -104,8 +105,13 @@ func (h *Handler) track(c echo.Context) error {
 		p.Problem = templates.FormInvalidField
 		return left.render(c, p)
 	}
-	if web.PostValue(c, "action") == "not-arrived" {
+	switch web.PostValue(c, "action") {
+	case "not-arrived":
 		return h.notArrived(c, left, p, tracking, fc)
+	case "cancel":
+		return h.askWithdrawal(c, left, p, tracking, fc)
+	case "withdraw":
+		return h.withdraw(c, left, p, tracking, fc)
 	}
 	return h.showTracked(c, left, p, tracking, fc)
 }
@@ -123,6 +129,42 @@ func (h *Handler) notArrived(c echo.Context, l left, p templates.Track, tracking
 	})
 }
 
+// askWithdrawal has the code sent. A request that is over meanwhile is shown.
+func (h *Handler) askWithdrawal(c echo.Context, l left, p templates.Track, tracking credentials.Code, fc citizens.FiscalCode) error {
+	err := h.Requests.AskToWithdraw(c.Request().Context(), login.Actor(c, nil), tracking, fc)
+	if errors.Is(err, enrolment.ErrUnknownRequest) {
+		return h.showTracked(c, l, p, tracking, fc)
+	}
+	if err != nil {
+		return err
+	}
+	return l.render(c, l.withdrawPage(p))
+}
+
+func (l left) withdrawPage(p templates.Track) templates.Withdraw {
+	return templates.Withdraw{Tracking: p.Tracking, FiscalCode: p.FiscalCode, TrackURL: l.address(trackPath, nil), HomeURL: l.address(homePath, nil)}
+}
+
+// withdraw takes the code. What cannot be one is not a try.
+func (h *Handler) withdraw(c echo.Context, l left, track templates.Track, tracking credentials.Code, fc citizens.FiscalCode) error {
+	p, code := l.withdrawPage(track), credentials.ParseCode(web.PostValue(c, "code"))
+	if !eightDigits(code) {
+		p.Problem, p.Fields = templates.FormInvalidField, fieldProblem("code", web.PostValue(c, "code"), errShape)
+		return l.render(c, p)
+	}
+	err := h.Requests.Withdraw(c.Request().Context(), login.Actor(c, nil), tracking, fc, code)
+	if errors.Is(err, credentials.ErrCodeWrong) {
+		p.Problem = templates.CodeWrong
+		return l.render(c, p)
+	}
+	if err != nil {
+		return err
+	}
+	return l.render(c, templates.Done{
+		About: "withdraw", NextURL: l.address(requestPath, nil), HomeURL: l.address(homePath, nil), SignInURL: l.resume,
+	})
+}
+
 func (h *Handler) showTracked(c echo.Context, l left, p templates.Track, tracking credentials.Code, fc citizens.FiscalCode) error {
 	t, err := h.Requests.Track(c.Request().Context(), tracking, fc)
 	if errors.Is(err, enrolment.ErrUnknownRequest) {
@@ -134,7 +176,7 @@ func (h *Handler) showTracked(c echo.Context, l left, p templates.Track, trackin
 	}
 	p.Found = &templates.Tracked{
 		State: string(t.Progress), RequestedAt: t.RequestedAt, First: t.FirstHalfAt, Second: t.SecondHalfAt, Posted: t.PostedAt,
-		LateAt: t.LateAt, MayReissue: t.MayReissue,
+		LateAt: t.LateAt, MayReissue: t.MayReissue, MayWithdraw: t.MayWithdraw,
 	}
 	return l.render(c, p)
 }

@@ -25,6 +25,7 @@ func sent() map[string][]string {
 		"contact-code.change": {"sms", "pec"}, "contact-code.change-link": {"email"}, "notice-contact-proved": notices,
 		"notice-contact-effective": notices, "notice-contact-removal": notices, "notice-contact-removed": notices,
 		"notice-contact-withdrawn": notices, "notice-contact-contested": notices, "notice-contact-not-pec": notices,
+		"withdrawal-code": notices, "notice-request-cancelled": notices, "notice-request-withdrawn": notices,
 		"notice-revocation-started": notices, "notice-revocation-no-pin": notices, "notice-revocation-guessing": notices,
 	}
 }
@@ -51,7 +52,8 @@ func TestMail(t *testing.T) {
 					t.Errorf("%s %s %s: subject %q", l.Tag, key, channel, subject)
 				}
 				// these go to an address that somebody has typed: nobody's name goes there
-				if nameless := strings.HasPrefix(key, "contact-code") || key == "notice-request-ended" || key == "notice-no-pec"; nameless && channel != "sms" {
+				nameless := []string{"withdrawal-code", "notice-request-ended", "notice-request-cancelled", "notice-no-pec"}
+				if (strings.HasPrefix(key, "contact-code") || slices.Contains(nameless, key)) && channel != "sms" {
 					body += "Mario <Rossi>"
 				}
 				checkBody(t, l.Tag+" "+key+" "+channel, channel, body)

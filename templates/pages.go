@@ -185,7 +185,7 @@ func kindsOfPages() []Page {
 		SignOut{}, SignedOut{}, InteractionLost{}, Error{}, FormPost{},
 		PINHome{}, PINLost{},
 		Recover{}, RecoverConfirm{}, Revoke{}, RevokeConfirm{}, Report{}, Neutral{}, Done{}, LinkDead{},
-		Request{}, RequestConfirm{}, Track{},
+		Request{}, RequestConfirm{}, Track{}, Withdraw{},
 	}
 }
 

@@ -62,7 +62,7 @@ type RequestConfirm struct {
 }
 
 // Track follows a request: fields tracking_code and fiscal_code. Found is nil
-// until they name one; its button is action=not-arrived.
+// until they name one; its buttons are action=not-arrived and action=cancel.
 type Track struct {
 	Tracking   string
 	FiscalCode string
@@ -82,16 +82,30 @@ type Tracked struct {
 	First, Second, Posted *time.Time
 	LateAt                *time.Time
 	MayReissue            bool
+	MayWithdraw           bool
+}
+
+// Withdraw asks for the code that takes a request back: fields code,
+// tracking_code and fiscal_code, action=withdraw.
+type Withdraw struct {
+	Tracking   string
+	FiscalCode string
+	Problem    Problem // FormInvalidField, CodeWrong
+	Fields     []FieldProblem
+	TrackURL   string
+	HomeURL    string
 }
 
 // Names of the pages, as outsiders read them in data-page.
 func (Request) Name() string        { return "pin-request" }
 func (RequestConfirm) Name() string { return "pin-request-confirm" }
 func (Track) Name() string          { return "pin-track" }
+func (Withdraw) Name() string       { return "pin-withdraw" }
 
 func (Request) page()        {}
 func (RequestConfirm) page() {}
 func (Track) page()          {}
+func (Withdraw) page()       {}
 
 // Steps are all steps, for the line above the form.
 func (Request) Steps() []string {
@@ -142,6 +156,13 @@ func (r RequestConfirm) Input(name string) Input {
 	if name == "tracking_code" {
 		in.Value = r.Tracking
 	}
+	return in
+}
+
+// Input describes a field of the form; the code comes back empty.
+func (w Withdraw) Input(name string) Input {
+	in := inputs()[name]
+	in.Field, in.Problem = name, problemOf(w.Fields, name)
 	return in
 }
 

@@ -96,6 +96,8 @@ func (p *policy) parameters() []parameter {
 		{key: "request.per_day", rule: "R19", number: &p.requests.PerDay, least: 1, most: 20},
 		{key: "request.post", rule: "R20", duration: &p.requests.PostItaly, least: day, most: 90 * day},
 		{key: "request.post_abroad", rule: "R20", duration: &p.requests.PostAbroad, least: day, most: 180 * day},
+		{key: "request.letter", rule: "§5.5", duration: &p.requests.LetterPause, least: time.Hour, most: 365 * day},
+		{key: "request.moved", rule: "§5.5", duration: &p.requests.MovedPause, least: time.Hour, most: 365 * day},
 		{key: "callback.attempts", rule: "R15", number: &p.requests.CallAttempts, least: 1, most: 10},
 		{key: "callback.days", rule: "R15", number: &p.requests.CallDays, least: 1, most: 60},
 		{key: "callback.lease", rule: "R15", duration: &p.requests.CallLease, least: time.Minute, most: day},

@@ -2,6 +2,7 @@ package templatestest
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"ente.example/idp/templates"
@@ -62,10 +63,12 @@ func requestPages(f templates.Frame) []State {
 			About: "request", Tracking: templates.Show("ABCDEFGHJKMN"), NextURL: "/pin/request/confirm", AgainURL: "/pin/request", HomeURL: "/pin",
 		}},
 		{Name: "request-done", Frame: f, Page: templates.Done{About: "request", NextURL: "/pin/track", HomeURL: "/pin"}},
+		{Name: "request-withdrawn", Frame: f, Page: templates.Done{About: "withdraw", NextURL: "/pin/request", HomeURL: "/pin"}},
 		{Name: "request-reissued", Frame: f, Page: templates.Done{About: "not-arrived", NextURL: "/pin/track", HomeURL: "/pin"}},
 	}
 	all = append(all, confirmPages(f)...)
 	all = append(all, trackPages(f)...)
+	all = append(all, withdrawPages(f)...)
 	for i := range all {
 		all[i].Status = http.StatusOK
 	}
@@ -96,12 +99,23 @@ func trackPages(f templates.Frame) []State {
 	sent, late := f.Now.Add(-20*24*time.Hour), f.Now.Add(24*time.Hour)
 	for _, state := range []string{"to-prove", "processing", "preparing", "part-1", "part-2", "posted", "done", "closed"} {
 		found := page
-		found.Found = &templates.Tracked{State: state, RequestedAt: sent}
+		over := slices.Contains([]string{"to-prove", "done", "closed"}, state)
+		found.Found = &templates.Tracked{State: state, RequestedAt: sent, MayWithdraw: !over}
 		all = append(all, State{Name: "track-" + state, Frame: f, Page: found})
 	}
 	lost := page
-	lost.Found = &templates.Tracked{State: "posted", RequestedAt: sent, First: &sent, Second: &sent, Posted: &sent, LateAt: &sent, MayReissue: true}
+	lost.Found = &templates.Tracked{State: "posted", RequestedAt: sent, First: &sent, Second: &sent, Posted: &sent, LateAt: &sent, MayReissue: true, MayWithdraw: true}
 	waiting := page
-	waiting.Found = &templates.Tracked{State: "part-2", RequestedAt: sent, First: &sent, Second: &sent, LateAt: &late}
+	waiting.Found = &templates.Tracked{State: "part-2", RequestedAt: sent, First: &sent, Second: &sent, LateAt: &late, MayWithdraw: true}
 	return append(all, State{Name: "track-late", Frame: f, Page: lost}, State{Name: "track-waiting", Frame: f, Page: waiting})
+}
+
+func withdrawPages(f templates.Frame) []State {
+	page := templates.Withdraw{Tracking: "ABCD-EFGH-JKMN", FiscalCode: "RSSMRA80A01H501U", TrackURL: "/pin/track", HomeURL: "/pin"}
+	wrong, empty := page, page
+	wrong.Problem = templates.CodeWrong
+	empty.Problem, empty.Fields = templates.FormInvalidField, []templates.FieldProblem{{Field: "code", Problem: templates.FieldMissing}}
+	return []State{
+		{Name: "withdraw", Frame: f, Page: page}, {Name: "withdraw-wrong", Frame: f, Page: wrong}, {Name: "withdraw-empty", Frame: f, Page: empty},
+	}
 }
