@@ -79,6 +79,7 @@ const (
 	TokenRevoked    Type = "token.revoked"
 	ReuseDetected   Type = "grant.reuse-detected"
 	AuthorizeFailed Type = "authorize.failed"
+	LogoutSent      Type = "logout.sent" // a service was told of a session's end, or could not be
 
 	KeyCreated   Type = "key.created"
 	KeyActivated Type = "key.activated"

@@ -18,8 +18,7 @@ const maxDocument = 256 << 10 // bytes of one client
 func unbuilt() []string {
 	return []string{
 		"authorization_encrypted_response_alg", "authorization_encrypted_response_enc",
-		"backchannel_logout_session_required", "backchannel_logout_uri",
-		"frontchannel_logout_session_required", "frontchannel_logout_uri",
+
 		"id_token_encrypted_response_alg", "id_token_encrypted_response_enc",
 		"introspection_signed_response_alg", "request_object_encryption_alg", "request_object_encryption_enc",
 		"software_statement", "tls_client_auth_san_dns", "tls_client_auth_san_email",

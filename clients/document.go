@@ -38,7 +38,11 @@ type Metadata struct {
 	RequireAuthTime                bool            `json:"require_auth_time,omitempty"`
 	DefaultACRValues               []string        `json:"default_acr_values,omitempty"`
 	AuthorizationSignedResponseAlg string          `json:"authorization_signed_response_alg,omitempty"` // JARM
-	DPoPBound                      bool            `json:"dpop_bound_access_tokens,omitempty"`          // RFC 9449
+	BackchannelLogoutURI           string          `json:"backchannel_logout_uri,omitempty"`
+	BackchannelSession             bool            `json:"backchannel_logout_session_required,omitempty"`
+	FrontchannelLogoutURI          string          `json:"frontchannel_logout_uri,omitempty"`
+	FrontchannelSession            bool            `json:"frontchannel_logout_session_required,omitempty"`
+	DPoPBound                      bool            `json:"dpop_bound_access_tokens,omitempty"` // RFC 9449
 	RequestURIs                    []string        `json:"request_uris,omitempty"`
 	RequestObjectSigningAlg        string          `json:"request_object_signing_alg,omitempty"`
 	RequireSignedRequestObject     bool            `json:"require_signed_request_object,omitempty"`         // RFC 9101

@@ -52,6 +52,7 @@ func (r rules) checkPages(d Document) error {
 	}
 	for _, remote := range []struct{ field, uri string }{
 		{"jwks_uri", d.JWKSURI}, {"sector_identifier_uri", d.SectorIdentifierURI},
+		{"backchannel_logout_uri", d.BackchannelLogoutURI}, {"frontchannel_logout_uri", d.FrontchannelLogoutURI},
 	} {
 		if remote.uri == "" {
 			continue

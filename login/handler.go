@@ -1,6 +1,7 @@
 package login
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -26,6 +27,9 @@ type Deps struct {
 	Issuer       string
 	ACR          string // of a sign-in with the PIN alone
 
+	// Frames are the addresses that tell services in this browser of a session's
+	// end; nil for none.
+	Frames func(ctx context.Context, session string) ([]string, error)
 	// Lock is what a refusal says about waiting; zero says the rule's figures.
 	Lock throttle.Policy
 	// Observe counts how sign-ins go: success, must-change, refused, waiting.
@@ -45,6 +49,9 @@ func New(d Deps) (*Handler, error) {
 	}
 	if d.Issuer == "" || d.ACR == "" {
 		return nil, errors.New("login: issuer and acr are required")
+	}
+	if d.Frames == nil {
+		d.Frames = func(context.Context, string) ([]string, error) { return nil, nil }
 	}
 	if d.Observe == nil {
 		d.Observe = func(string) {}

@@ -34,12 +34,20 @@ func (h *Handler) signOut(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	var frames []string
 	if s != nil {
-		if err := h.Sessions.End(c.Request().Context(), Actor(c, s), *s, EndSignOut); err != nil {
+		ctx := c.Request().Context()
+		if frames, err = h.Frames(ctx, string(s.ID)); err != nil {
+			return err
+		}
+		if err := h.Sessions.End(ctx, Actor(c, s), *s, EndSignOut); err != nil {
 			return err
 		}
 	}
 	ClearSession(c)
+	if len(frames) > 0 {
+		return web.Render(c, http.StatusOK, templates.SignedOut{Frames: frames})
+	}
 	return c.Redirect(http.StatusSeeOther, "/sign-out")
 }
 

@@ -223,6 +223,9 @@ func (p *Provider) issue(c echo.Context, r *authRequest, i *login.Interaction, s
 		if err := p.grants.insert(ctx, g); err != nil {
 			return err
 		}
+		if err := p.rememberService(ctx, r.client, g); err != nil {
+			return err
+		}
 		e := g.event(audit.CodeIssued, audit.Succeeded, login.Actor(c, s.session))
 		return p.audit.Record(ctx, with(e, "scope", scopeText(g.Scopes)))
 	})

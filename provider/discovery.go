@@ -35,6 +35,10 @@ type metadata struct {
 	IntrospectionEndpoint string   `json:"introspection_endpoint"`
 	RevocationEndpoint    string   `json:"revocation_endpoint"`
 	EndSessionEndpoint    string   `json:"end_session_endpoint"`
+	BackchannelLogout     bool     `json:"backchannel_logout_supported"`
+	BackchannelSession    bool     `json:"backchannel_logout_session_supported"`
+	FrontchannelLogout    bool     `json:"frontchannel_logout_supported"`
+	FrontchannelSession   bool     `json:"frontchannel_logout_session_supported"`
 	PAREndpoint           string   `json:"pushed_authorization_request_endpoint"`
 	Scopes                []string `json:"scopes_supported"`
 	Claims                []string `json:"claims_supported"`
@@ -97,6 +101,10 @@ func (p *Provider) metadata() metadata {
 		IntrospectionAuthAlgs: Algorithms(),
 		RevocationAuth:        all,
 		RevocationAuthAlgs:    Algorithms(),
+		BackchannelLogout:     true,
+		BackchannelSession:    true,
+		FrontchannelLogout:    true,
+		FrontchannelSession:   true,
 		ClaimsParameter:       true,
 		RequestParameter:      true,
 		RequestURIParameter:   true,

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -112,7 +113,7 @@ func (p *Provider) askEndSession(c echo.Context) error {
 	case p.mustAsk(ctx, d, s):
 		return p.showQuestion(c, d, s, ticket)
 	case s == nil && d.Redirect == "":
-		return p.showFarewell(c, d)
+		return p.showFarewell(c, d, nil)
 	default:
 		return p.leave(c, d, s)
 	}
@@ -136,10 +137,13 @@ func (p *Provider) showQuestion(c echo.Context, d departure, s *login.Session, t
 
 // showFarewell says that nobody is signed in any more, and which service that
 // was for.
-func (p *Provider) showFarewell(c echo.Context, d departure) error {
-	var page templates.SignedOut
+func (p *Provider) showFarewell(c echo.Context, d departure, frames []string) error {
+	page := templates.SignedOut{Frames: frames}
+	if d.Redirect != "" { // once the frames have been loaded, without a script too
+		c.Response().Header().Set("Refresh", "2; url="+d.back())
+	}
 	if client, err := p.clients.Get(c.Request().Context(), d.Client); err == nil {
-		page.ServiceName, page.ServiceURL = client.Name(), client.ClientURI
+		page.ServiceName, page.ServiceURL = client.Name(), cmp.Or(d.link(), client.ClientURI)
 	}
 	return web.Render(c, http.StatusOK, page, web.Locales(d.Locales))
 }
@@ -163,12 +167,20 @@ func (p *Provider) confirmEndSession(c echo.Context) error {
 // leave ends the session of this browser, if there is one, and lets the
 // citizen go where the service asked for, or to a page that can be reloaded.
 func (p *Provider) leave(c echo.Context, d departure, s *login.Session) error {
+	var frames []string
 	if s != nil {
-		err := p.sessions.End(c.Request().Context(), login.Actor(c, s), *s, login.EndSignOut)
-		if err != nil {
+		ctx := c.Request().Context()
+		var err error
+		if frames, err = p.FrontChannel(ctx, string(s.ID)); err != nil {
+			return err
+		}
+		if err := p.sessions.End(ctx, login.Actor(c, s), *s, login.EndSignOut); err != nil {
 			return fmt.Errorf("sign out: %w", err)
 		}
 		login.ClearSession(c)
+	}
+	if len(frames) > 0 {
+		return p.showFarewell(c, d, frames)
 	}
 	if d.Redirect == "" {
 		return p.toQuestion(c, d)
@@ -288,11 +300,14 @@ func (d departure) back() string {
 }
 
 // stay is where "stay signed in" leads; an app's own scheme is no link.
-func (d departure) stay() string {
+func (d departure) stay() string { return cmp.Or(d.link(), "/") }
+
+// link is back, where that is an address that a page can link to.
+func (d departure) link() string {
 	if strings.HasPrefix(d.Redirect, "https:") || strings.HasPrefix(d.Redirect, "http:") {
 		return d.back()
 	}
-	return "/"
+	return ""
 }
 
 func untrusted(err error) error {

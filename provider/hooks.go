@@ -25,10 +25,15 @@ func (p *Provider) RevokeConsent(ctx context.Context, id citizens.ID, client, re
 	return p.revokeWhere(ctx, reason, "citizen_id = ? AND client_id = ?", string(id), client)
 }
 
-// EndSession ends what was granted in a session that is over. Offline grants
-// stay: that is what they are for.
+// EndSession ends what was granted in a session that is over, and has services
+// told that want to be. Offline grants stay: that is what they are for.
 func (p *Provider) EndSession(ctx context.Context, sid, reason string) error {
-	return p.revokeWhere(ctx, reason, "session_id = ? AND offline = ?", sid, false)
+	return p.db.InTx(ctx, func(ctx context.Context) error {
+		if err := p.queueLogouts(ctx, sid); err != nil {
+			return err
+		}
+		return p.revokeWhere(ctx, reason, "session_id = ? AND offline = ?", sid, false)
+	})
 }
 
 // RevokeClient ends every grant to a client.
@@ -62,7 +67,7 @@ func (p *Provider) revokeWhere(ctx context.Context, reason, where string, args .
 // reports how many rows went. It is for the janitor, on one node at a time.
 func (p *Provider) Sweep(ctx context.Context) (int, error) {
 	total := 0
-	for _, sweep := range []func(context.Context) (int, error){p.grants.sweep, p.grants.sweepAssertions, p.SweepTokens} {
+	for _, sweep := range []func(context.Context) (int, error){p.grants.sweep, p.grants.sweepAssertions, p.SweepTokens, p.logouts.sweep} {
 		for {
 			n, err := sweep(ctx)
 			total += n

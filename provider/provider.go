@@ -4,8 +4,8 @@
 //
 // It is the only place that knows fosite, and keeps it behind an HTTP layer of
 // its own: parsing, client authentication, the response writers and the store
-// are ours. It owns the tables grants, assertion_jtis, signing_keys and
-// revoked_tokens, and imports the rules, login and consent, never the other
+// are ours. It owns the tables grants, assertion_jtis, signing_keys,
+// revoked_tokens, session_clients and logouts, and imports the rules, login and consent, never the other
 // way round: what must follow from a rule (a revoked PIN ends grants) is one of
 // the methods RevokeCitizen, RevokeConsent and EndSession, handed in at wiring.
 package provider
@@ -122,6 +122,8 @@ type Provider struct {
 	levels       []string
 	logger       *slog.Logger
 	grants       *grants
+	logouts      logouts
+	wake         chan struct{} // nudges the worker of back-channel logout
 	fosite       *fosite.Fosite
 	metrics      metrics
 	lost         login.Lost
@@ -141,6 +143,7 @@ func New(d Deps) (*Provider, error) {
 		scopes: d.Scopes, levels: d.LevelACRs, logger: d.Logger,
 	}
 	p.grants = &grants{db: d.DB, lifetimes: p.lifetimes}
+	p.logouts, p.wake = logouts{db: d.DB}, make(chan struct{}, 1)
 	p.lost = login.Lost{Clients: d.Clients, Issuer: d.Issuer}
 	p.fosite = newFosite(p)
 	return p, p.complete(d)

@@ -19,7 +19,7 @@ const (
 	TypAccessToken = "at+jwt"
 	TypIDToken     = "JWT"
 	typUserinfo    = ""
-	typAnswer      = "" // of the authorization endpoint
+	typAnswer      = ""                // of the authorization endpoint
 	typLogout      = "end-session+jwt" // our own, from one page of sign-out to the next
 )
 

@@ -101,6 +101,8 @@ type SignOut struct {
 type SignedOut struct {
 	ServiceName string
 	ServiceURL  string
+	// Frames are addresses of services that are told by being loaded out of sight.
+	Frames []string
 }
 
 // InteractionLost explains a sign-in that cannot go on (too old, other browser,

@@ -112,6 +112,9 @@ func policy(p templates.Page, service *templates.Service) string {
 		"default-src 'none'", "style-src 'self'", "script-src 'self'", "font-src 'self'",
 		"img-src 'self'" + logoOrigin(service), "media-src 'self'", "base-uri 'none'", "frame-ancestors 'none'",
 	}
+	if out, ok := p.(templates.SignedOut); ok && len(out.Frames) > 0 {
+		rules = append(rules, "frame-src"+origins(out.Frames))
+	}
 	switch p.(type) {
 	case templates.Login, templates.PINChange, templates.Consent, templates.SignOut,
 		templates.AccountChoice, templates.FormPost:
@@ -119,6 +122,17 @@ func policy(p templates.Page, service *templates.Service) string {
 		rules = append(rules, "form-action 'self'")
 	}
 	return strings.Join(rules, "; ")
+}
+
+// origins are where the frames of a page may come from.
+func origins(addresses []string) string {
+	var b strings.Builder
+	for _, address := range addresses {
+		if u, err := url.Parse(address); err == nil && u.Host != "" && !strings.ContainsAny(u.Host, " ;,'\"") {
+			b.WriteString(" " + u.Scheme + "://" + u.Host)
+		}
+	}
+	return b.String()
 }
 
 // logoOrigin lets a service's logo in from where it lives, over https only.

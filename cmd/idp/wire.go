@@ -300,7 +300,7 @@ func (v *services) site() (*web.Server, error) {
 	}
 	signIn, err := login.New(login.Deps{
 		DB: v.db, Interactions: v.interactions, Sessions: v.sessions, Credentials: v.pins, Citizens: v.citizens,
-		Clients: v.clients, Issuer: v.settings.Issuer, ACR: levelPIN, Lock: v.policy.lock, Observe: v.counters.signedIn,
+		Clients: v.clients, Issuer: v.settings.Issuer, ACR: levelPIN, Frames: v.provider.FrontChannel, Lock: v.policy.lock, Observe: v.counters.signedIn,
 	})
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 )
 
 // workerNames are those that --workers may list, in the order they are shown.
-var workerNames = []string{"delivery", "receipts", "procedures", "audit", "janitor"} //nolint:gochecknoglobals // a list, never changed
+var workerNames = []string{"delivery", "receipts", "procedures", "logout", "audit", "janitor"} //nolint:gochecknoglobals // a list, never changed
 
 // sweepEvery is how often the janitor looks for what has expired.
 const sweepEvery = 20 * time.Second
@@ -63,6 +63,7 @@ func (v *services) startWorkers(ctx context.Context, names []string) *errgroup.G
 			all.Go(func() error { return v.contacts.Run(ctx) })
 			return all.Wait()
 		},
+		"logout":  v.provider.RunLogouts,
 		"audit":   func(ctx context.Context) error { return v.audit.Run(ctx, v.report) },
 		"janitor": v.sweep,
 	} {

@@ -45,6 +45,7 @@ func States() []State {
 		{Name: "signed-out", Frame: outside, Page: templates.SignedOut{
 			ServiceName: "Estratto conto", ServiceURL: "https://estratto-conto.ente.example/",
 		}},
+		{Name: "signed-out-frames", Frame: outside, Page: templates.SignedOut{Frames: []string{"https://estratto.example/logout?sid=1"}}},
 		{Name: "signed-out-alone", Frame: outside, Page: templates.SignedOut{}},
 		{Name: "interaction-lost", Status: http.StatusBadRequest, Frame: outside, Page: templates.InteractionLost{
 			ServiceName: "Estratto conto", ServiceURL: "https://estratto-conto.ente.example/",
