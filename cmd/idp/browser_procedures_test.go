@@ -36,15 +36,6 @@ func procedures() map[string]func(*testing.T, chromium) {
 	}
 }
 
-// The people of these parts, in the order of the file's columns.
-const (
-	mario   = "RSSMRA80A01H501U,Mario,Rossi,M,1980-01-01,H501,Via Appia Nuova 12,00183,Roma,RM,IT,no,citizen,,,,,,\n"
-	anna    = "BNCNMR72H55F839M,Anna Maria,Bianchi,F,1972-06-15,F839,Via Toledo 5,80134,Napoli,NA,IT,no,citizen,80380000301234567890,2031-05-31,+393331234567,anna.bianchi@posta.example,anna.bianchi@pec.example,\n"
-	miller  = "MLLSNT82P65Z404U,Samantha,Miller,F,1982-09-25,Z404,Leopoldstraße 12,80802,München,Bayern,DE,no,citizen,,,,,,\n"
-	marioCF = "RSSMRA80A01H501U"
-	annaCF  = "BNCNMR72H55F839M"
-)
-
 // application is what somebody types to ask for a PIN, by field.
 type application map[string]string
 

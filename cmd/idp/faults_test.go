@@ -34,13 +34,13 @@ type process struct {
 	ended   chan error
 }
 
-func (s *terminal) process() *process {
+func (s *terminal) process(args ...string) *process {
 	s.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command(self, "serve"), address: freePort(s.t), log: &logBuffer{}, ended: make(chan error, 1)}
+	p := &process{cmd: exec.Command(self, append([]string{"serve"}, args...)...), address: freePort(s.t), log: &logBuffer{}, ended: make(chan error, 1)}
 	p.cmd.Env = append(s.with("IDP_LISTEN", p.address, "IDP_ADMIN_LISTEN", freePort(s.t)).variables(), asProgram+"=1", "PATH="+os.Getenv("PATH"))
 	p.cmd.Stderr, p.cmd.Dir = p.log, s.dir
 	if err := p.cmd.Start(); err != nil {

@@ -149,6 +149,15 @@ func transportHouse(t *testing.T, people string) (*house, *transports) {
 	return h, g
 }
 
+// The people who go through the procedures, in the order of the file's columns.
+const (
+	mario   = "RSSMRA80A01H501U,Mario,Rossi,M,1980-01-01,H501,Via Appia Nuova 12,00183,Roma,RM,IT,no,citizen,,,,,,\n"
+	anna    = "BNCNMR72H55F839M,Anna Maria,Bianchi,F,1972-06-15,F839,Via Toledo 5,80134,Napoli,NA,IT,no,citizen,80380000301234567890,2031-05-31,+393331234567,anna.bianchi@posta.example,anna.bianchi@pec.example,\n"
+	miller  = "MLLSNT82P65Z404U,Samantha,Miller,F,1982-09-25,Z404,Leopoldstraße 12,80802,München,Bayern,DE,no,citizen,,,,,,\n"
+	marioCF = "RSSMRA80A01H501U"
+	annaCF  = "BNCNMR72H55F839M"
+)
+
 // inbox is where messages of one kind arrive for one person. Who looks into it
 // reads what is new.
 type inbox struct {
