@@ -25,6 +25,7 @@ func procedures() map[string]func(*testing.T, chromium) {
 		"request by PEC":              testRequestByPEC,
 		"request from abroad":         testRequestFromAbroad,
 		"halves that do not arrive":   testNotArrived,
+		"request taken back":          testTakenBack,
 		"letter that comes back":      testReturnedLetter,
 		"recovery, mobile and e-mail": testRecoveryByMobile,
 		"recovery, e-mail and PEC":    testRecoveryByPEC,

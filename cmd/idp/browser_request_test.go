@@ -131,7 +131,7 @@ func testNotArrived(t *testing.T, b chromium) {
 	if p.has("button[value=not-arrived]") {
 		t.Error("a letter is missed before it can have arrived")
 	}
-	databasetest.Shift(t, h.db, 21*24*time.Hour+time.Hour)
+	databasetest.Shift(t, h.db, 31*24*time.Hour) // late, and no letter in the last thirty days
 	h.tracks(p, tracking, marioCF, "part-2").press("button[value=not-arrived]").on("done").snap("not-arrived-done")
 	fresh := [2]string{code(t, phone.next("prima parte")), code(t, letters.next("seconda parte"))}
 	other := newPerson(t, b)
@@ -139,6 +139,25 @@ func testNotArrived(t *testing.T, b chromium) {
 		h.refused(other, marioCF, dead)
 	}
 	h.begins(p, marioCF, fresh[0]+fresh[1])
+}
+
+// §2.2: a request is taken back with a code that goes to the contact, and both
+// halves are dead.
+func testTakenBack(t *testing.T, b chromium) {
+	h, g := transportHouse(t, mario)
+	h.open(trusted)
+	phone, letters := g.phone("+393337654321"), g.letterbox("Mario Rossi")
+	p := newPerson(t, b)
+	tracking := h.asksForPIN(p, marios("sms", "mobile", "+393337654321"))
+	h.proves(p, tracking, phone.next(tracking))
+	first := code(t, phone.next("prima parte")) + code(t, letters.next("seconda parte"))
+	h.tracks(p, tracking, marioCF, "part-2").snap("track").press("button[value=cancel]").on("pin-withdraw").snap("withdraw")
+	text := phone.next(tracking)
+	p.fill("code", "00000000").press(primary).on("pin-withdraw").problem("code.wrong").snap("withdraw-wrong")
+	p.fill("code", code(t, text)).press(primary).on("done").snap("withdraw-done")
+	phone.next("annullata")
+	h.tracks(p, tracking, marioCF, "closed")
+	h.refused(newPerson(t, b), marioCF, first)
 }
 
 // R21: mail that comes back ends its PIN, and somebody calls.
