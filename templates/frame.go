@@ -69,6 +69,9 @@ func settle(p Page) (Page, error) {
 		return p.settled(), nil
 	case PINChange:
 		return p.settled(), nil
+	case AccountPIN:
+		p.PINChange = p.PINChange.settled()
+		return p, nil
 	case PINLost:
 		return p.settled(), nil
 	case Consent:

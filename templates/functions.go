@@ -20,6 +20,7 @@ func (s *Set) functions(w *words) template.FuncMap {
 		"clockUp":   func(t time.Time) template.HTML { return w.clock(roundUp(t)) },
 		"hour":      w.hour,
 		"moment":    w.moment,
+		"date":      w.date,
 		"when":      w.when,
 		"reopens":   w.reopens,
 		"hours":     func() (string, error) { return w.hours(s.institution.Hours) },
@@ -119,6 +120,13 @@ func (w *words) day(t time.Time) (string, error) {
 		}
 	}
 	return w.say("date", "Day", number, "Month", month, "Year", strconv.Itoa(t.Year()))
+}
+
+// date is a day in Rome, as a machine reads it, too.
+func (w *words) date(t time.Time) (template.HTML, error) {
+	t = t.In(rome())
+	text, err := w.day(t)
+	return element(t, time.DateOnly, text), err
 }
 
 // moment is date and time to the second, for the error page.

@@ -17,16 +17,22 @@ type Page interface {
 }
 
 // Home is the front page: what this place is, for somebody who came without a service.
-type Home struct{}
+type Home struct {
+	Area bool // the citizen's own area is there to be linked
+}
 
 // Login asks for codice fiscale and PIN. Its form posts fiscal_code and pin; the
-// button action=cancel gives the sign-in up.
+// button action=cancel gives the sign-in up. Outside the sign-in for a service
+// it leads to the citizen's own area.
 type Login struct {
 	Action     string  // where the form is posted
 	FiscalCode string  // as typed, or hinted by the service
 	Problem    Problem // LoginRefused, LoginWaiting, LoginInvalidField, PINChangeExpired
 	Fields     []FieldProblem
 	Until      time.Time // with LoginWaiting: when trying again makes sense
+	// Ended says that a session was open and has ended, as each does after so
+	// long without activity; zero: there was none.
+	Ended time.Duration
 	// What the refusal says about waiting; zero values are the rule's 10 and 5 minutes.
 	Threshold int
 	Wait      time.Duration
@@ -50,7 +56,8 @@ type PINChange struct {
 	NewPIN        Secret
 	ExpiresAt     time.Time
 	Regenerations int     // how many more the person may ask for
-	First         bool    // the PIN of 16 characters is replaced; else the periodic change
+	First         bool    // the PIN of 16 characters is replaced; else the periodic change,
+	Voluntary     bool    // or the one that nobody has asked for
 	Problem       Problem // PINChangeOldWrong, PINChangeNewMismatch, PINChangeExpired, LoginWaiting, FormInvalidField
 	Fields        []FieldProblem
 	Until         time.Time // with LoginWaiting
@@ -108,6 +115,7 @@ type SignedOut struct {
 // InteractionLost explains a sign-in that cannot go on (too old, other browser,
 // finished already), with the way back to the service when it is known.
 type InteractionLost struct {
+	Own         bool // it led to the citizen's own area, which can be entered anew
 	ServiceName string
 	ServiceURL  string
 }
@@ -188,6 +196,7 @@ func kindsOfPages() []Page {
 		PINHome{}, PINLost{},
 		Recover{}, RecoverConfirm{}, Revoke{}, RevokeConfirm{}, Report{}, Neutral{}, Done{}, LinkDead{},
 		Request{}, RequestConfirm{}, Track{}, Withdraw{},
+		Account{}, AccountIdle{}, AccountPIN{},
 	}
 }
 

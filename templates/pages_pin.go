@@ -24,14 +24,14 @@ func WrongCaptcha() FieldProblem { return FieldProblem{Field: "captcha", Problem
 // PINHome is where everything about the PIN begins (R5). A task whose page is
 // not built is not named.
 type PINHome struct {
-	Request, Recover, Revoke, Change, Track, Report bool
-	LostURL                                         string // the guide for who has lost the PIN
-	SignInURL                                       string // the sign-in that was left for this page; empty: none
+	Request, Recover, Revoke, Change, Track, Report, Area bool
+	LostURL                                               string // the guide for who has lost the PIN
+	SignInURL                                             string // the sign-in that was left for this page; empty: none
 }
 
 // Any tells whether there is a task to choose.
 func (p PINHome) Any() bool {
-	return p.Request || p.Recover || p.Revoke || p.Change || p.Track || p.Report
+	return p.Request || p.Recover || p.Revoke || p.Change || p.Track || p.Report || p.Area
 }
 
 // PINLost is one page of the guide for who has lost the PIN: a question, or the

@@ -117,9 +117,10 @@ func TestNoLinkToWhatIsNotBuilt(t *testing.T) {
 	s := newSet(t)
 	built := []string{
 		"/", "/sign-out", "/login/", "/consent/",
-		"/pin", "/pin/lost",
+		"/pin", "/pin/lost", "/account", "/account/idle",
 		// named only where PINHome and PINLost are told that they are there
 		"/pin/request", "/pin/request/confirm", "/pin/recover", "/pin/revoke", "/pin/track", "/account/pin", "/authorize/",
+		"/account/contacts", // only where it is built
 		"/pin/recover/confirm", "/pin/revoke/confirm", "/pin/report", "/captcha/",
 	}
 	for _, st := range templatestest.States() {
@@ -146,6 +147,8 @@ func TestRefusalsAreAlerts(t *testing.T) {
 		"login-change-expired": "pin-change.expired", "pin-change-mismatch": "pin-change.new-mismatch",
 		"pin-change-old-wrong": "pin-change.old-wrong", "pin-change-missing": "form.invalid-field",
 		"pin-change-waiting": "login.waiting", "pin-change-expired": "pin-change.expired",
+		"account-pin-start-expired": "pin-change.expired", "account-pin-stale": "pin-change.expired",
+		"account-pin-old-wrong": "pin-change.old-wrong", "account-pin-mismatch": "pin-change.new-mismatch", "account-pin-waiting": "login.waiting",
 		"pin-recover-few": "form.invalid-field", "pin-recover-captcha": "captcha.wrong", "pin-recover-confirm-wrong": "code.wrong",
 		"pin-revoke-captcha": "captcha.wrong", "pin-revoke-confirm-wrong": "code.wrong", "pin-report-wrong": "code.wrong",
 		"link-dead": "link.dead", "pin-lost-missing": "form.invalid-field", "interaction-lost": "interaction.lost", "error-request.untrusted": "request.untrusted",
@@ -195,7 +198,7 @@ func TestEnterPressesThePrimaryButton(t *testing.T) {
 	t.Parallel()
 	s := newSet(t)
 	first := map[string]string{
-		"pin-change-first": `value="confirm"`, "consent": `value="allow"`, "account-choice": `value="continue"`, "login": `btn-primary`,
+		"pin-change-first": `value="confirm"`, "consent": `value="allow"`, "account-choice": `value="continue"`, "account-pin": `value="confirm"`, "login": `btn-primary`,
 	}
 	for name, want := range first {
 		text := render(t, s, "it", state(t, name))

@@ -45,6 +45,7 @@ type Frame struct {
 	Fixed    bool      // the page cannot be asked for again by GET: no links to other languages
 	Service  *Service  // the service a sign-in is for; nil outside one
 	SignedIn *SignedIn // who is signed in; nil for nobody
+	Area     *Area     // the citizen's own area around this page; nil outside it
 	Now      time.Time // the moment of rendering, for opening hours and minutes left
 	// FormToken goes into every form of ours as form_token.
 	FormToken string
@@ -60,6 +61,18 @@ type Service struct {
 // SignedIn names the person whose session this is.
 type SignedIn struct {
 	Name string
+}
+
+// Area is the citizen's own area, as its pages show where one is in it.
+type Area struct {
+	Pages []AreaPage // none: one does not leave the page for another
+}
+
+// AreaPage is a page of the area in its navigation. Words are kept under Name.
+type AreaPage struct {
+	Name    string
+	URL     string
+	Current bool
 }
 
 // Render writes page p inside frame f. Nothing is written when it fails, so that

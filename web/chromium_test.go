@@ -68,6 +68,9 @@ func gallery(t *testing.T) *httptest.Server {
 			if st.Frame.SignedIn != nil {
 				options = append(options, web.SignedInAs(st.Frame.SignedIn.Name))
 			}
+			if st.Frame.Area != nil {
+				options = append(options, web.InArea(*st.Frame.Area))
+			}
 			return web.Render(c, http.StatusOK, st.Page, options...)
 		})
 	}

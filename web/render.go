@@ -33,6 +33,11 @@ func SignedInAs(name string) Option {
 	return func(s *shown) { s.frame.SignedIn = &templates.SignedIn{Name: name} }
 }
 
+// InArea says that the page belongs to the citizen's own area.
+func InArea(a templates.Area) Option {
+	return func(s *shown) { s.frame.Area = &a }
+}
+
 // Locales are the ui_locales that the service asked for. What the person chose goes before.
 func Locales(uiLocales string) Option {
 	return func(s *shown) { s.locales = uiLocales }

@@ -98,6 +98,17 @@ func (s *Server) configure(proxies []netip.Prefix) {
 	e.Use(s.headers, s.limitCounts, s.limitBody, s.guardForms, s.headAsGet)
 }
 
+// Mounted tells whether somebody answers GET at that address: what is not there
+// gets no link.
+func Mounted(c echo.Context, path string) bool {
+	for _, r := range c.Echo().Routes() {
+		if r.Method == http.MethodGet && r.Path == path {
+			return true
+		}
+	}
+	return false
+}
+
 // HTTP is a server for h (nil: this Server's own Echo) with the limits that every
 // listener of ours has.
 func (s *Server) HTTP(h http.Handler) *http.Server {
