@@ -50,12 +50,12 @@ func (h *Handler) Mount(e *echo.Echo) {
 	g.POST("", h.decide)
 }
 
-// open finds the interaction and the session; without one the next step is
-// not ours.
+// open finds the interaction and the session; without one, or without a service
+// that asks, the next step is not ours.
 func (h *Handler) open(c echo.Context) (login.Visit, *login.Session, error) {
 	v, err := login.Open(c, h.Interactions, h.Clients)
-	if err != nil {
-		return login.Visit{}, nil, err
+	if err != nil || v.Own != nil {
+		return v, nil, err
 	}
 	s, err := login.Awake(c, h.Sessions)
 	return v, s, err

@@ -233,3 +233,20 @@ func TestLookingAtThePageKeepsTheSessionAwake(t *testing.T) {
 		}
 	})
 }
+
+// The way into the own area sends nobody anything, so there is nothing to ask.
+func TestNoConsentOnTheWayIntoTheOwnArea(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		v := newVisit(t, db, logintest.Mario, clients.ConsentRemember)
+		form := v.page()
+		own := v.Begin("", login.Request{Own: &login.Own{Page: "/account"}})
+		if p := v.Get("/consent/" + own.ID); p.Status != http.StatusSeeOther || p.Location != own.ResumeURL() {
+			t.Errorf("got %d, page %q to %q, want on to %q", p.Status, p.Name, p.Location, own.ResumeURL())
+		}
+		form.Body = strings.ReplaceAll(form.Body, v.i.ID, own.ID)
+		if p := v.Submit(form, "answer", "allow"); p.Location != own.ResumeURL() {
+			t.Errorf("an answer leads to %q, want on to %q", p.Location, own.ResumeURL())
+		}
+	})
+}

@@ -1,12 +1,8 @@
 package login
 
 import (
-	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"net/http"
-	"strconv"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -15,11 +11,12 @@ import (
 	"ente.example/idp/web"
 )
 
-// shownField ties a form to the candidate it was shown with.
-const shownField = "shown"
+// changing is the change of PIN that is open in this interaction.
+func (h *Handler) changing(c echo.Context, v Visit) Changing {
+	return Changing{Credentials: h.Credentials, ID: v.Change, By: Actor(c, nil), Action: v.path("/pin")}
+}
 
-// showChange shows the new PIN. It makes none: the candidate was made on
-// entering the step and is the same at every look (R24, R26).
+// showChange shows the new PIN.
 func (h *Handler) showChange(c echo.Context) error {
 	v, err := h.open(c)
 	if err != nil {
@@ -28,25 +25,11 @@ func (h *Handler) showChange(c echo.Context) error {
 	if !v.Holds(web.CookieValue(c, ticketCookie)) {
 		return h.notHolding(c, v)
 	}
-	change, err := h.Credentials.Change(c.Request().Context(), v.Change)
+	page, err := h.changing(c, v).Page(c.Request().Context())
 	if err != nil {
 		return h.changeRefused(c, err)
 	}
-	return h.changePage(c, v, change, templates.PINChange{})
-}
-
-func (h *Handler) changePage(c echo.Context, v Visit, change credentials.Change, p templates.PINChange) error {
-	p.Action = v.path("/pin")
-	p.NewPIN = templates.Show(change.Candidate.Reveal())
-	p.ExpiresAt, p.Regenerations, p.First = change.ExpiresAt, change.RegenerationsLeft, change.First
-	p.Hidden = []templates.Field{{Name: shownField, Value: shown(v.Change, change)}}
-	return v.Render(c, p)
-}
-
-// shown names a candidate without telling anything about it.
-func shown(id credentials.ChangeID, change credentials.Change) string {
-	sum := digest("change", string(id)+":"+strconv.Itoa(change.RegenerationsLeft))
-	return base64.RawURLEncoding.EncodeToString(sum[:12])
+	return v.Render(c, page)
 }
 
 // change takes the buttons of the page.
@@ -106,88 +89,29 @@ func (h *Handler) openChange(c echo.Context, v Visit, id credentials.ChangeID) e
 	return nil
 }
 
-// regenerate makes another candidate, with ten minutes of its own. A form that
-// shows an older one asks for none: a double press makes one, not two.
+// regenerate makes another candidate, with ten minutes of its own.
 func (h *Handler) regenerate(c echo.Context, v Visit) error {
-	ctx := c.Request().Context()
-	change, err := h.Credentials.Change(ctx, v.Change)
-	if err == nil && !stale(c, v, change) {
-		err = h.Credentials.Regenerate(ctx, Actor(c, nil), v.Change)
-	}
+	until, err := h.changing(c, v).Regenerate(c)
 	if err == nil {
-		change, err = h.Credentials.Change(ctx, v.Change)
+		err = h.Interactions.ExtendChange(c.Request().Context(), v.Interaction, until)
 	}
-	if err == nil {
-		err = h.Interactions.ExtendChange(ctx, v.Interaction, change.ExpiresAt)
-	}
-	if err != nil && !errors.Is(err, credentials.ErrNoMoreCandidates) {
+	if err != nil {
 		return h.changeRefused(c, err)
 	}
 	return c.Redirect(http.StatusSeeOther, v.path("/pin"))
 }
 
-// stale tells whether the form shows a candidate that another tab has replaced
-// since. A form that does not say shows the last.
-func stale(c echo.Context, v Visit, change credentials.Change) bool {
-	said := web.PostValue(c, shownField)
-	return said != "" && subtle.ConstantTimeCompare([]byte(said), []byte(shown(v.Change, change))) == 0
-}
-
-// confirm takes the new PIN typed back and the old one, and signs in.
+// confirm takes both PINs, and signs in.
 func (h *Handler) confirm(c echo.Context, v Visit) error {
-	ctx := c.Request().Context()
-	change, err := h.Credentials.Change(ctx, v.Change)
-	if err != nil {
-		return h.changeRefused(c, err)
-	}
-	if stale(c, v, change) {
-		return v.Render(c, templates.PINChange{
-			Action: v.path("/pin"), Problem: templates.PINChangeExpired, RestartURL: v.path("/pin"),
-		})
-	}
-	oldText, newText := web.PostValue(c, "old_pin"), web.PostValue(c, "new_pin")
-	if missing := append(missing("new_pin", newText), missing("old_pin", oldText)...); len(missing) > 0 {
-		return h.changePage(c, v, change, templates.PINChange{Problem: templates.FormInvalidField, Fields: missing})
-	}
-	// what is no PIN at all is the zero PIN, which credentials knows how to refuse
-	old, _ := credentials.ParsePIN(oldText)
-	fresh, _ := credentials.ParsePIN(newText)
-	verified, err := h.Credentials.Confirm(ctx, Actor(c, nil), v.Change, old, fresh)
-	if err != nil {
-		return h.notConfirmed(c, v, err)
-	}
-	return h.enter(c, v, verified)
-}
-
-func missing(field, value string) []templates.FieldProblem {
-	if strings.TrimSpace(value) != "" {
-		return nil
-	}
-	return []templates.FieldProblem{{Field: field, Problem: templates.FieldMissing}}
-}
-
-// notConfirmed shows the page again with what was wrong, and the same candidate.
-func (h *Handler) notConfirmed(c echo.Context, v Visit, err error) error {
-	p := templates.PINChange{}
-	waiting, isWaiting := errors.AsType[*credentials.WaitingError](err)
+	verified, again, err := h.changing(c, v).Confirm(c)
 	switch {
-	case isWaiting:
-		p.Problem, p.Until = templates.LoginWaiting, waiting.Until
-	case errors.Is(err, credentials.ErrNewMismatch):
-		p.Problem = templates.PINChangeNewMismatch
-	case errors.Is(err, credentials.ErrOldWrong):
-		p.Problem = templates.PINChangeOldWrong
-	case errors.Is(err, credentials.ErrMalformed):
-		p.Problem = templates.FormInvalidField
-		p.Fields = []templates.FieldProblem{{Field: "old_pin", Problem: templates.FieldShape}}
+	case err != nil:
+		return h.changeRefused(c, err)
+	case again != nil:
+		return v.Render(c, *again)
 	default:
-		return h.changeRefused(c, err)
+		return h.enter(c, v, verified)
 	}
-	change, err := h.Credentials.Change(c.Request().Context(), v.Change)
-	if err != nil {
-		return h.changeRefused(c, err)
-	}
-	return h.changePage(c, v, change, p)
 }
 
 // changeRefused ends a ticket whose candidate is no more: one starts again
@@ -195,7 +119,7 @@ func (h *Handler) notConfirmed(c echo.Context, v Visit, err error) error {
 // signed in: that one goes on.
 func (h *Handler) changeRefused(c echo.Context, err error) error {
 	if !errors.Is(err, credentials.ErrChangeExpired) {
-		return busy(err)
+		return Busy(err)
 	}
 	now, err := h.open(c)
 	if err != nil {

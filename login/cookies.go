@@ -19,7 +19,9 @@ const (
 	ticketCookie  = "pin-change"
 )
 
-func setSession(c echo.Context, cookie Cookie) {
+// SetSession gives the browser the cookie of the session that was begun or
+// renewed for it.
+func SetSession(c echo.Context, cookie Cookie) {
 	c.SetCookie(web.Cookie(c, sessionCookie, cookie.Reveal()))
 }
 
@@ -51,6 +53,10 @@ func CurrentSession(c echo.Context, sessions *Sessions) (*Session, error) {
 	}
 }
 
+// HadSession tells whether the browser still has a session's cookie, be the
+// session over or not: whoever signs out has none.
+func HadSession(c echo.Context) bool { return web.CookieValue(c, sessionCookie) != "" }
+
 // Awake is CurrentSession for pages that count as activity: it puts the idle
 // end off.
 func Awake(c echo.Context, sessions *Sessions) (*Session, error) {
@@ -64,6 +70,7 @@ func Awake(c echo.Context, sessions *Sessions) (*Session, error) {
 	case err != nil:
 		return nil, err
 	default:
+		s.SeenAt, s.IdleAt = s.Now, s.Now.Add(sessions.Idle())
 		return s, nil
 	}
 }

@@ -41,12 +41,12 @@ func TestActorIsWhoAsksAndFromWhere(t *testing.T) {
 
 func TestAFullQueueIs503(t *testing.T) {
 	t.Parallel()
-	p, ok := errors.AsType[*web.Problem](busy(&credentials.BusyError{RetryAfter: 3 * time.Second}))
+	p, ok := errors.AsType[*web.Problem](Busy(&credentials.BusyError{RetryAfter: 3 * time.Second}))
 	if !ok || p.Status != http.StatusServiceUnavailable || p.RetryAfter != 3*time.Second {
 		t.Errorf("got %+v, want 503 in three seconds", p)
 	}
 	other := errors.New("other")
-	if got := busy(other); !errors.Is(got, other) {
+	if got := Busy(other); !errors.Is(got, other) {
 		t.Errorf("got %v, want it as it is", got)
 	}
 }

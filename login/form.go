@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -23,7 +24,16 @@ func (h *Handler) form(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return v.Render(c, templates.Login{Action: v.path(""), FiscalCode: hinted(v.LoginHint)})
+	return v.Render(c, templates.Login{Action: v.path(""), FiscalCode: hinted(v.LoginHint), Ended: h.ended(v)})
+}
+
+// ended is after how long a session ends by itself, for whoever comes to the
+// form because theirs has; zero for everybody else.
+func (h *Handler) ended(v Visit) time.Duration {
+	if v.Own == nil || !v.Own.Ended {
+		return 0
+	}
+	return h.Sessions.Idle()
 }
 
 // hinted fills the form in with a login_hint that is a codice fiscale. Any
@@ -107,11 +117,11 @@ func (h *Handler) refused(c echo.Context, v Visit, t typed, err error) error {
 			Problem: templates.LoginRefused, Threshold: h.Lock.Threshold, Wait: h.Lock.Wait,
 		})
 	}
-	return busy(err)
+	return Busy(err)
 }
 
-// busy makes a full queue of hashes a 503 that says when to come again.
-func busy(err error) error {
+// Busy makes a full queue of hashes a 503 that says when to come again.
+func Busy(err error) error {
 	if full, ok := errors.AsType[*credentials.BusyError](err); ok {
 		return &web.Problem{
 			Status: http.StatusServiceUnavailable, Key: templates.ServerUnavailable,
@@ -163,7 +173,7 @@ func (h *Handler) enter(c echo.Context, v Visit, verified credentials.Verified) 
 	case err != nil:
 		return err
 	}
-	setSession(c, cookie)
+	SetSession(c, cookie)
 	forget(c, ticketCookie)
 	h.Observe("success")
 	return v.Resume(c)

@@ -79,7 +79,7 @@ func (h *Handler) home(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return web.Render(c, http.StatusOK, templates.Home{}, opts...)
+	return web.Render(c, http.StatusOK, templates.Home{Area: web.Mounted(c, AreaPath)}, opts...)
 }
 
 // open is Open with this handler's own.

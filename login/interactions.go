@@ -14,11 +14,12 @@ import (
 // How long an interaction lives, how many of them one browser may have open,
 // and how long an ended one still answers with the way back to its service.
 const (
-	interactionLife   = 60 * time.Minute
-	openPerBrowser    = 20
-	tombstoneLife     = 24 * time.Hour
-	sweepBatch        = 500
-	interactionPrefix = "/authorize/"
+	interactionLife = 60 * time.Minute
+	openPerBrowser  = 20
+	tombstoneLife   = 24 * time.Hour
+	sweepBatch      = 500
+	servicePrefix   = "/authorize/"
+	ownPrefix       = AreaPath + "/enter/"
 )
 
 // ErrLost is what every LostError is.
@@ -30,8 +31,11 @@ var ErrAnswered = errors.New("interaction already answered")
 
 // LostError says that an interaction cannot go on: unknown, expired, ended,
 // or begun in another browser. Client, where it is known, is the service to
-// offer the way back to.
-type LostError struct{ Client string }
+// offer the way back to; Own says that there was none to begin with.
+type LostError struct {
+	Client string
+	Own    bool
+}
 
 func (e *LostError) Error() string { return ErrLost.Error() }
 
@@ -51,9 +55,10 @@ type Wants struct {
 	ACRValues     []string `json:"acr_values,omitempty"`
 }
 
-// Request is what begins an interaction.
+// Request is what begins an interaction: that of a service, or our own.
 type Request struct {
 	Client      string
+	Own         *Own   // where Client is empty
 	Params      string // the authorization request, form-encoded
 	Wants       Wants
 	Lang        string
@@ -73,10 +78,11 @@ type Answer struct {
 }
 
 // Interaction is a service's request on its way through our pages, in one
-// browser. It is a copy: what the steps do to it is seen after the next Get.
+// browser, or a citizen's way into the own area. It is a copy: what the steps do to it is seen after the next Get.
 type Interaction struct {
 	ID          string
 	Client      string
+	Own         *Own // instead of a client
 	Params      string
 	Wants       Wants
 	Lang        string
@@ -104,10 +110,17 @@ func (i Interaction) Holds(secret string) bool {
 	return i.Change != "" && subtle.ConstantTimeCompare(i.ticket, digest("ticket", secret)) == 1
 }
 
-// ResumeURL is where every step returns to. Only provider knows what is next.
-func (i Interaction) ResumeURL() string { return interactionPrefix + i.ID }
+// ResumeURL is where every step returns to. Only provider, and selfservice for
+// the own area, know what is next.
+func (i Interaction) ResumeURL() string {
+	if i.Own != nil {
+		return ownPrefix + i.ID
+	}
+	return servicePrefix + i.ID
+}
 
-// CancelURL takes the citizen back to the service, which gets access_denied.
+// CancelURL takes the citizen back to the service, which gets access_denied, or
+// out of the own area.
 func (i Interaction) CancelURL() string { return i.ResumeURL() + "?cancel=1" }
 
 // Interactions keeps the requests under way. Each is bound to the browser that
@@ -125,11 +138,11 @@ func NewInteractions(db *database.DB) (*Interactions, error) {
 // Start keeps a request. Without a browser (a POST from the service's site
 // brings no cookie of ours) it belongs to the first browser that opens it.
 func (n *Interactions) Start(ctx context.Context, browser string, req Request) (Interaction, error) {
-	if req.Client == "" {
-		return Interaction{}, errors.New("start interaction: a client is required")
+	if err := req.destination(); err != nil {
+		return Interaction{}, fmt.Errorf("start interaction: %w", err)
 	}
 	i := Interaction{
-		ID: newSecret(), Client: req.Client, Params: req.Params, Wants: req.Wants, Lang: req.Lang,
+		ID: newSecret(), Client: req.Client, Own: req.Own, Params: req.Params, Wants: req.Wants, Lang: req.Lang,
 		LoginHint: req.LoginHint, RequestedAt: req.RequestedAt,
 	}
 	if browser != "" {
@@ -176,7 +189,7 @@ func (n *Interactions) Get(ctx context.Context, browser, id string) (Interaction
 	}
 	same := browser != "" && subtle.ConstantTimeCompare(r.BrowserHash, digest("browser", browser)) == 1
 	if !same || !r.Open {
-		return Interaction{}, &LostError{Client: r.ClientID}
+		return Interaction{}, lostBy(r.ClientID)
 	}
 	i, err := r.interaction(id)
 	if err != nil {
@@ -306,7 +319,7 @@ func (n *Interactions) mark(r result, i Interaction) error {
 	case r.err != nil:
 		return fmt.Errorf("update interaction: %w", r.err)
 	case r.rows == 0:
-		return &LostError{Client: i.Client}
+		return lostBy(i.Client)
 	default:
 		return nil
 	}
@@ -315,7 +328,7 @@ func (n *Interactions) mark(r result, i Interaction) error {
 func (n *Interactions) stillOpen(ctx context.Context, i Interaction) error {
 	r, found, err := n.store.get(ctx, digest("interaction", i.ID))
 	if err == nil && (!found || !r.Open) {
-		err = &LostError{Client: i.Client}
+		err = lostBy(i.Client)
 	}
 	return err
 }

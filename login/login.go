@@ -1,10 +1,10 @@
 // Package login signs a citizen in: the form for codice fiscale and PIN, the
 // forced change of a PIN, the choice of account, sign-out, the sessions that
-// come of it, and the interactions that carry a service's request through
-// these pages.
+// come of it, and the interactions that carry a service's request, or a
+// citizen's way into the own area, through these pages.
 //
 // Its pages never decide what comes next: each goes back to the interaction's
-// ResumeURL, where package provider decides. It knows the rules (credentials,
+// ResumeURL, where package provider decides, or selfservice for the own area. It knows the rules (credentials,
 // citizens, clients, audit) and web; consent, selfservice and provider build
 // on it. It owns the tables interactions and sessions.
 package login

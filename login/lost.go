@@ -32,6 +32,9 @@ func (l Lost) Catch(next echo.HandlerFunc) echo.HandlerFunc {
 // Render answers with the page. Where the service is not known, or is no
 // longer one of ours, it has no way back to offer.
 func (l Lost) Render(c echo.Context, lost *LostError) error {
+	if lost.Own {
+		return web.Render(c, http.StatusNotFound, templates.InteractionLost{Own: true})
+	}
 	client, err := l.Clients.Get(c.Request().Context(), lost.Client)
 	switch {
 	case lost.Client == "", errors.Is(err, clients.ErrUnknown), errors.Is(err, clients.ErrDisabled):

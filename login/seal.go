@@ -9,19 +9,21 @@ import (
 	"fmt"
 )
 
-// request is what of an interaction is sealed: all that the service sent. A
+// request is what of an interaction is sealed: all that the service sent, or
+// where our own sign-in leads. A
 // login_hint is often a codice fiscale.
 type request struct {
 	Params    string `json:"params"`
 	Wants     Wants  `json:"wants"`
 	Lang      string `json:"lang,omitempty"`
 	LoginHint string `json:"login_hint,omitempty"`
+	Own       *Own   `json:"own,omitempty"`
 }
 
 // seal encrypts what the service sent under the interaction's id. Only the
 // browser has the id, so that a copy of the database opens none of it.
 func seal(i Interaction) ([]byte, error) {
-	plain, err := json.Marshal(request{i.Params, i.Wants, i.Lang, i.LoginHint})
+	plain, err := json.Marshal(request{i.Params, i.Wants, i.Lang, i.LoginHint, i.Own})
 	if err != nil {
 		return nil, fmt.Errorf("encode request: %w", err)
 	}

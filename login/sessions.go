@@ -48,7 +48,13 @@ type Session struct {
 	AMR      []string
 	Kind     credentials.Kind // of the PIN
 	SeenAt   time.Time        // the last request
+	IdleAt   time.Time        // it ends then, unless something is done before,
+	EndsAt   time.Time        // and then in any case
 	Now      time.Time        // the database's clock when Get read it
+
+	// Change is the voluntary change of PIN that is open here, or empty. It may
+	// have expired since.
+	Change credentials.ChangeID
 
 	// PreviousAccess is the access before this one; nil if this is the first.
 	PreviousAccess *time.Time
@@ -113,7 +119,8 @@ func NewSessions(d SessionsDeps) (*Sessions, error) {
 
 // Start signs a citizen in and returns the cookie's new secret; the browser's
 // old one is dead from here on. The same citizen's session is renewed and
-// keeps its id, so that the services in it stay signed in; anybody else's ends.
+// keeps its id, so that the services in it stay signed in, but not a change of
+// PIN; anybody else's ends.
 func (n *Sessions) Start(ctx context.Context, by audit.Actor, in SignIn) (Session, Cookie, error) {
 	if in.Browser == "" || in.Citizen == "" {
 		return Session{}, Cookie{}, errors.New("start session: browser and citizen are required")
@@ -169,6 +176,9 @@ func (n *Sessions) Get(ctx context.Context, cookie string) (Session, error) {
 	return s, nil
 }
 
+// Idle is how long a session lives without activity.
+func (n *Sessions) Idle() time.Duration { return n.store.policy.Idle }
+
 // Touch notes activity, which puts the idle end off. In the caller's transaction
 // it also holds the session: an end that comes at the same time waits, and then
 // finds what that transaction wrote. A session that is over is ErrNoSession.
@@ -179,6 +189,27 @@ func (n *Sessions) Touch(ctx context.Context, s Session) error {
 	}
 	if !live {
 		return ErrNoSession
+	}
+	return nil
+}
+
+// KeepChange binds a voluntary change of PIN to s, in the place of any other, in
+// the transaction that began it. A session that is over is ErrNoSession.
+func (n *Sessions) KeepChange(ctx context.Context, s Session, id credentials.ChangeID) error {
+	kept, err := n.store.keepChange(ctx, s.ID, id)
+	if err != nil {
+		return fmt.Errorf("keep a change of PIN: %w", err)
+	}
+	if !kept {
+		return ErrNoSession
+	}
+	return nil
+}
+
+// DropChange unbinds s.Change, unless another has taken its place.
+func (n *Sessions) DropChange(ctx context.Context, s Session) error {
+	if err := n.store.dropChange(ctx, s.ID, s.Change); err != nil {
+		return fmt.Errorf("drop a change of PIN: %w", err)
 	}
 	return nil
 }

@@ -95,16 +95,13 @@ func (r interactionRow) interaction(id string) (Interaction, error) {
 		return Interaction{}, err
 	}
 	i := Interaction{
-		ID: id, Client: r.ClientID, Params: req.Params, Wants: req.Wants, Lang: req.Lang, LoginHint: req.LoginHint,
+		ID: id, Client: r.ClientID, Own: req.Own, Params: req.Params, Wants: req.Wants, Lang: req.Lang, LoginHint: req.LoginHint,
 		RequestedAt: r.RequestedAt.Time, ExpiresAt: r.ExpiresAt.Time, Now: r.Now.Time,
 		Session: sessionID(r.SessionID), AuthenticatedAt: r.AuthenticatedAt.Ptr(),
 		AccountChosen: r.ChosenSession != nil, ChosenSession: sessionID(r.ChosenSession),
-		ChangeUntil: r.ChangeUntil.Ptr(), browser: r.BrowserHash, ticket: r.ChangeTicket,
+		Change: changeOf(r.ChangeID), ChangeUntil: r.ChangeUntil.Ptr(), browser: r.BrowserHash, ticket: r.ChangeTicket,
 	}
 	i.Wants.ForceLogin = i.Wants.ForceLogin || r.OtherPerson
-	if r.ChangeID != nil {
-		i.Change = credentials.ChangeID(*r.ChangeID)
-	}
 	if r.Answer != nil {
 		i.Consent = &Answer{Session: sessionID(r.AnswerSession)}
 		if err := json.Unmarshal([]byte(*r.Answer), i.Consent); err != nil {

@@ -27,18 +27,34 @@ type sessionRow struct {
 	PINKind        string `gorm:"column:pin_kind"`
 	AuthTime       database.Time
 	SeenAt         database.Time
+	ExpiresAt      database.Time
 	PreviousAccess database.Time
+	ChangeID       *string
 	Now            database.Time
 }
 
-const sessionColumns = `id, citizen_id, acr, amr, pin_kind, auth_time, seen_at, previous_access`
+const sessionColumns = `id, citizen_id, acr, amr, pin_kind, auth_time, seen_at, expires_at, previous_access, change_id`
 
-func (r sessionRow) session() Session {
+// session is r under the policy of now: a session ends by what was stored and by
+// what has become stricter since.
+func (s sessionStore) session(r sessionRow) Session {
+	ends := r.AuthTime.Add(s.policy.Absolute)
+	if r.ExpiresAt.Before(ends) {
+		ends = r.ExpiresAt.Time
+	}
 	return Session{
 		ID: SessionID(r.ID), Citizen: citizens.ID(r.CitizenID), ACR: r.ACR, AMR: strings.Fields(r.AMR),
 		Kind: credentials.Kind(r.PINKind), AuthTime: r.AuthTime.Time, SeenAt: r.SeenAt.Time, Now: r.Now.Time,
-		PreviousAccess: r.PreviousAccess.Ptr(),
+		IdleAt: r.SeenAt.Add(s.policy.Idle), EndsAt: ends, PreviousAccess: r.PreviousAccess.Ptr(),
+		Change: changeOf(r.ChangeID),
 	}
+}
+
+func changeOf(s *string) credentials.ChangeID {
+	if s == nil {
+		return ""
+	}
+	return credentials.ChangeID(*s)
 }
 
 // condition selects sessions to end.
@@ -62,12 +78,12 @@ func (sessionStore) byBrowser(browser string) condition {
 func (s sessionStore) renew(ctx context.Context, in SignIn, c Cookie) (Session, bool, error) {
 	var r sessionRow
 	tx := s.db.Write(ctx).Raw(`UPDATE sessions SET secret_hash = ?, acr = ?, amr = ?, pin_kind = ?,
-		auth_time = ?, seen_at = ?, expires_at = ?, previous_access = ?
+		auth_time = ?, seen_at = ?, expires_at = ?, previous_access = ?, change_id = NULL
 		WHERE browser_hash = ? AND citizen_id = ? AND `+live+` RETURNING `+sessionColumns,
 		append([]any{digest("session", c.secret), in.ACR, strings.Join(in.AMR, " "), string(in.Kind),
 			s.db.NowExpr(), s.db.NowExpr(), s.db.NowPlus(s.policy.Absolute), in.PreviousAccess,
 			digest("browser", in.Browser), string(in.Citizen)}, s.liveArgs()...)...).Scan(&r)
-	return r.session(), tx.RowsAffected == 1, tx.Error
+	return s.session(r), tx.RowsAffected == 1, tx.Error
 }
 
 // insert adds a session, or nothing where the browser has one without an end.
@@ -84,7 +100,7 @@ func (s sessionStore) insert(ctx context.Context, in SignIn, c Cookie) (Session,
 		id.String(), digest("session", c.secret), digest("browser", in.Browser), string(in.Citizen),
 		in.ACR, strings.Join(in.AMR, " "), string(in.Kind),
 		s.db.NowExpr(), s.db.NowExpr(), s.db.NowExpr(), s.db.NowPlus(s.policy.Absolute), in.PreviousAccess).Scan(&r)
-	return r.session(), tx.RowsAffected == 1, tx.Error
+	return s.session(r), tx.RowsAffected == 1, tx.Error
 }
 
 const live = `ended_at IS NULL AND expires_at > ? AND seen_at > ? AND auth_time > ?`
@@ -99,13 +115,23 @@ func (s sessionStore) get(ctx context.Context, cookie string) (Session, bool, er
 	var r sessionRow
 	tx := s.db.Read(ctx).Raw(`SELECT `+sessionColumns+`, ? AS now FROM sessions WHERE secret_hash = ? AND `+live,
 		append([]any{s.db.NowExpr(), digest("session", cookie)}, s.liveArgs()...)...).Scan(&r)
-	return r.session(), tx.RowsAffected == 1, tx.Error
+	return s.session(r), tx.RowsAffected == 1, tx.Error
 }
 
 func (s sessionStore) touch(ctx context.Context, id SessionID) (bool, error) {
 	tx := s.db.Write(ctx).Exec(`UPDATE sessions SET seen_at = ? WHERE id = ? AND `+live,
 		append([]any{s.db.NowExpr(), string(id)}, s.liveArgs()...)...)
 	return tx.RowsAffected == 1, tx.Error
+}
+
+func (s sessionStore) keepChange(ctx context.Context, id SessionID, change credentials.ChangeID) (bool, error) {
+	tx := s.db.Write(ctx).Exec(`UPDATE sessions SET change_id = ? WHERE id = ? AND `+live,
+		append([]any{string(change), string(id)}, s.liveArgs()...)...)
+	return tx.RowsAffected == 1, tx.Error
+}
+
+func (s sessionStore) dropChange(ctx context.Context, id SessionID, change credentials.ChangeID) error {
+	return s.db.Write(ctx).Exec(`UPDATE sessions SET change_id = NULL WHERE id = ? AND change_id = ?`, string(id), string(change)).Error
 }
 
 func (s sessionStore) end(ctx context.Context, reason string, c condition) ([]Session, error) {
@@ -115,7 +141,7 @@ func (s sessionStore) end(ctx context.Context, reason string, c condition) ([]Se
 		s.db.NowExpr(), reason, c.arg).Scan(&rows).Error
 	ended := make([]Session, len(rows))
 	for i, r := range rows {
-		ended[i] = r.session()
+		ended[i] = s.session(r)
 	}
 	return ended, err
 }

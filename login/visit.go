@@ -15,32 +15,51 @@ import (
 // with, those of the packages above too.
 type Visit struct {
 	Interaction
-	Service clients.Client
+	Service clients.Client // zero on the way into the own area
 }
 
 // Open finds the interaction named in the address (:id), if it is open and
 // this browser's; else the error is a *LostError, for Lost to show. A service
 // that was disabled meanwhile is not trusted with anything any more.
 func Open(c echo.Context, n *Interactions, r *clients.Registry) (Visit, error) {
-	ctx := c.Request().Context()
-	i, err := n.Get(ctx, web.Browser(c), c.Param("id"))
-	if err != nil {
-		return Visit{}, err
-	}
-	client, err := r.Get(ctx, i.Client)
+	v, err := Find(c, n, r, c.Param("id"))
 	if errors.Is(err, clients.ErrUnknown) || errors.Is(err, clients.ErrDisabled) {
 		return Visit{}, web.Refuse(http.StatusBadRequest, templates.RequestUntrusted)
 	}
+	return v, err
+}
+
+// Find is Open for pages that have the interaction's id from elsewhere. For the
+// service it says clients.ErrUnknown or ErrDisabled.
+func Find(c echo.Context, n *Interactions, r *clients.Registry, id string) (Visit, error) {
+	ctx := c.Request().Context()
+	i, err := n.Get(ctx, web.Browser(c), id)
+	if err != nil {
+		return Visit{}, err
+	}
+	if i.Own != nil {
+		return Visit{Interaction: i}, nil
+	}
+	client, err := r.Get(ctx, i.Client)
 	if err != nil {
 		return Visit{}, err
 	}
 	return Visit{i, client}, nil
 }
 
-// Render answers with a page of the sign-in, under the band of its service.
+// Render answers with a page of the sign-in.
 func (v Visit) Render(c echo.Context, p templates.Page, opts ...web.Option) error {
-	opts = append(opts, web.ForService(ServiceOf(v.Service)), web.Locales(v.Lang), web.At(v.Now))
-	return web.Render(c, http.StatusOK, p, opts...)
+	return web.Render(c, http.StatusOK, p, append(opts, v.Frame()...)...)
+}
+
+// Frame is what surrounds the pages of this visit: the band of its service, if
+// there is one, its language, its time.
+func (v Visit) Frame() []web.Option {
+	frame := []web.Option{web.Locales(v.Lang), web.At(v.Now)}
+	if v.Own == nil {
+		frame = append(frame, web.ForService(ServiceOf(v.Service)))
+	}
+	return frame
 }
 
 // Resume goes back to where the next step is decided.

@@ -65,7 +65,8 @@ func (p *Provider) begin(c echo.Context, f form, then func(*authRequest) error) 
 	return then(r)
 }
 
-// resume is GET /authorize/{id}: where every page returns to.
+// resume is GET /authorize/{id}: where every page returns to. A sign-in for the
+// own area is no request of a service, and goes on elsewhere.
 func (p *Provider) resume(c echo.Context) error {
 	i, err := p.interactions.Get(c.Request().Context(), web.Browser(c), c.Param("id"))
 	if err != nil {
@@ -76,6 +77,9 @@ func (p *Provider) resume(c echo.Context) error {
 
 // goOn takes a kept request up again.
 func (p *Provider) goOn(c echo.Context, i login.Interaction) error {
+	if i.Own != nil {
+		return &login.LostError{Own: true}
+	}
 	f, err := parseParameters(i.Params)
 	if err != nil {
 		return fmt.Errorf("read kept request: %w", err)
