@@ -133,6 +133,12 @@ func (s *Service) Status(ctx context.Context, fc citizens.FiscalCode) (Status, e
 	if err != nil {
 		return Status{}, fmt.Errorf("read the state of a PIN: %w", err)
 	}
+	return s.StatusOf(ctx, who)
+}
+
+// StatusOf is Status for somebody who has been looked up already, as citizens
+// are for their own area.
+func (s *Service) StatusOf(ctx context.Context, who citizens.Citizen) (Status, error) {
 	c, found, err := s.store.shown(ctx, who.ID)
 	if err != nil {
 		return Status{}, fmt.Errorf("read the state of a PIN: %w", err)

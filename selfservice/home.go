@@ -20,7 +20,6 @@ const (
 	requestPath = "/pin/request"
 	recoverPath = "/pin/recover"
 	revokePath  = "/pin/revoke"
-	changePath  = "/account/pin"
 	trackPath   = "/pin/track"
 	reportPath  = "/pin/report"
 )
@@ -39,20 +38,13 @@ func (h *Handler) home(c echo.Context) error {
 	}
 	return left.render(c, templates.PINHome{
 		Request: built(c, requestPath), Recover: built(c, recoverPath), Revoke: built(c, revokePath),
-		Change: built(c, changePath), Track: built(c, trackPath), Report: built(c, reportPath),
+		Change: built(c, changePath), Area: built(c, accountPath), Track: built(c, trackPath), Report: built(c, reportPath),
 		LostURL: left.address(lostPath, nil), SignInURL: left.resume,
 	})
 }
 
 // built tells whether a page is there: one that is not gets no link.
-func built(c echo.Context, path string) bool {
-	for _, r := range c.Echo().Routes() {
-		if r.Method == http.MethodGet && r.Path == path {
-			return true
-		}
-	}
-	return false
-}
+func built(c echo.Context, path string) bool { return web.Mounted(c, path) }
 
 // signInField carries the sign-in that was left for our pages, from the link on
 // the login page on.
@@ -75,23 +67,14 @@ func (h *Handler) leftSignIn(c echo.Context) (left, error) {
 	if id == "" {
 		return left{}, nil
 	}
-	ctx := c.Request().Context()
-	i, err := h.Interactions.Get(ctx, web.Browser(c), id)
-	if errors.Is(err, login.ErrLost) {
+	v, err := login.Find(c, h.Interactions, h.Clients, id)
+	if errors.Is(err, login.ErrLost) || errors.Is(err, clients.ErrUnknown) || errors.Is(err, clients.ErrDisabled) {
 		return left{}, nil
 	}
 	if err != nil {
 		return left{}, err
 	}
-	client, err := h.Clients.Get(ctx, i.Client)
-	if errors.Is(err, clients.ErrUnknown) || errors.Is(err, clients.ErrDisabled) {
-		return left{}, nil
-	}
-	if err != nil {
-		return left{}, err
-	}
-	shown := []web.Option{web.ForService(login.ServiceOf(client)), web.Locales(i.Lang), web.At(i.Now)}
-	return left{id: i.ID, resume: i.ResumeURL(), shown: shown}, nil
+	return left{id: v.ID, resume: v.ResumeURL(), shown: v.Frame()}, nil
 }
 
 // address is a page of ours that knows the sign-in, too.

@@ -39,7 +39,7 @@ func newNode(t *testing.T, db *database.DB) node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := selfservice.New(selfservice.Deps{Interactions: h.Interactions, Clients: h.Clients, Credentials: h.Credentials, Captchas: captchas})
+	pages, err := selfservice.New(selfservice.Deps{Interactions: h.Interactions, DB: h.DB, Sessions: h.Sessions, Citizens: h.Citizens, Clients: h.Clients, Credentials: h.Credentials, Captchas: captchas})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func newBureau(t *testing.T, db *database.DB, withCaptchas bool) *bureau {
 		must(t, captchas, err)
 	}
 	pages, err := selfservice.New(selfservice.Deps{
-		Interactions: h.Interactions, Clients: h.Clients, Credentials: h.Credentials, Captchas: captchas,
+		Interactions: h.Interactions, DB: h.DB, Sessions: h.Sessions, Citizens: h.Citizens, Clients: h.Clients, Credentials: h.Credentials, Captchas: captchas,
 	})
 	must(t, pages, err).Mount(h.Echo)
 	report, err := h.Citizens.Import(t.Context(), strings.NewReader(withEverything), citizens.ImportOptions{})

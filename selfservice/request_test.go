@@ -93,6 +93,7 @@ func newOffice(t *testing.T, db *database.DB) *office {
 	})
 	must(t, o.requests, err)
 	pages, err := selfservice.New(selfservice.Deps{
+		DB: o.DB, Sessions: o.Sessions, Citizens: o.Citizens,
 		Interactions: o.Interactions, Clients: o.Clients, Credentials: o.pins, Requests: o.requests,
 	})
 	must(t, pages, err)

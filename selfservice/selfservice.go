@@ -1,7 +1,8 @@
-// Package selfservice is the citizen's own pages about the PIN: the page that
-// says what can be done, the guide for who has lost it, and the procedures to
-// request, follow, recover and revoke one. None of them needs a sign-in, and
-// all of them can be reached with no service waiting (R5).
+// Package selfservice is the citizen's own pages. Those about the PIN say what
+// can be done, guide who has lost it, and hold the procedures to request,
+// follow, recover and revoke one: none of them needs a sign-in, and all can be
+// reached with no service waiting (R5). Those of the own area (/account) are
+// for who is signed in; a resident is what each of them begins with.
 //
 // Its pages hold no rule: the procedures live in credentials, the captcha in
 // throttle. It builds on login and consent, knows the rules and web, and owns
@@ -13,8 +14,10 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"ente.example/idp/citizens"
 	"ente.example/idp/clients"
 	"ente.example/idp/credentials"
+	"ente.example/idp/database"
 	"ente.example/idp/enrolment"
 	"ente.example/idp/login"
 	"ente.example/idp/throttle"
@@ -22,8 +25,12 @@ import (
 
 // Deps is what the pages need.
 type Deps struct {
+	DB           *database.DB
 	Interactions *login.Interactions // the sign-in to go back to
 	Clients      *clients.Registry   // and the service it is for
+	Issuer       string
+	Sessions     *login.Sessions // who is in the own area
+	Citizens     *citizens.Registry
 	Credentials  *credentials.Service
 	// Requests may be nil: nobody can then ask for a PIN here.
 	Requests *enrolment.Requests
@@ -34,14 +41,17 @@ type Deps struct {
 }
 
 // Handler answers for the pages of this package.
-type Handler struct{ Deps }
+type Handler struct {
+	Deps
+	gone login.Lost // answers for a way into the own area that is lost
+}
 
 // New returns the pages.
 func New(d Deps) (*Handler, error) {
-	if d.Interactions == nil || d.Clients == nil || d.Credentials == nil {
+	if d.DB == nil || d.Interactions == nil || d.Sessions == nil || d.Citizens == nil || d.Clients == nil || d.Credentials == nil {
 		return nil, errors.New("selfservice: a dependency is missing")
 	}
-	return &Handler{d}, nil
+	return &Handler{d, login.Lost{Clients: d.Clients, Issuer: d.Issuer}}, nil
 }
 
 // Mount adds the routes. A procedure without its line here has no page, and the
@@ -53,4 +63,6 @@ func (h *Handler) Mount(e *echo.Echo) {
 	h.mountRevoke(e)
 	h.mountReport(e)
 	h.mountRequest(e)
+	h.mountAccount(e)
+	h.mountAccountPIN(e)
 }

@@ -313,6 +313,7 @@ func (v *services) site() (*web.Server, error) {
 		return nil, err
 	}
 	own, err := selfservice.New(selfservice.Deps{
+		DB: v.db, Sessions: v.sessions, Citizens: v.citizens, Issuer: v.settings.Issuer,
 		Interactions: v.interactions, Clients: v.clients, Credentials: v.pins, Captchas: v.captchas, Lock: v.policy.lock,
 		Requests: v.requests,
 	})
