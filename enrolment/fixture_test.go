@@ -55,6 +55,10 @@ type fixture struct {
 
 type option func(*credentials.Deps)
 
+func eligible(e citizens.Eligibility) option {
+	return func(d *credentials.Deps) { d.Eligibility = e }
+}
+
 func newRing(t testing.TB) *secrets.Ring {
 	t.Helper()
 	ring, err := secrets.New()

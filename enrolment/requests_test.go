@@ -39,6 +39,9 @@ func TestR14FromRequestToFirstAccess(t *testing.T) {
 		}
 		a.reports(tracking, delivery.LetterPosted)
 		a.stands(tracking, mario, ProgressPosted)
+		if v := a.right(mario, a.first(id)); v.Kind != credentials.Ordinario {
+			a.t.Errorf("R12: the PIN is %s", v.Kind)
+		}
 		a.change(mario, a.first(id))
 		a.stands(tracking, mario, ProgressDone)
 		who, err := a.citizens.ByID(a.t.Context(), id)
