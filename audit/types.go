@@ -66,6 +66,7 @@ const (
 	ConsentDenied    Type = "consent.denied"
 	ConsentWithdrawn Type = "consent.withdrawn"
 
+	ClientInvited       Type = "client.invited" // a token that lets somebody register clients
 	ClientRegistered    Type = "client.registered"
 	ClientUpdated       Type = "client.updated"
 	ClientSecretRotated Type = "client.secret-rotated"
@@ -112,7 +113,7 @@ const (
 // details lists the keys an event may carry beyond its columns. Values are
 // facts and identifiers: never a secret, a contact or a codice fiscale.
 var details = map[string]bool{
-	"credential": true, "kind": true, "state": true, "until": true, "fails": true, "count": true, "minute": true,
+	"credential": true, "profile": true, "uses": true, "kind": true, "state": true, "until": true, "fails": true, "count": true, "minute": true,
 	"channel": true, "message": true, "attempts": true, "grant": true, "scope": true, "claims": true, "acr": true,
 	"key": true, "alg": true, "imported": true, "updated": true, "fields": true, "version": true, "old": true,
 	"new": true, "revealed": true, "jti": true, "remember": true, "error": true, "migrations": true, "seq": true,

@@ -22,6 +22,11 @@ var ErrNoSecret = errors.New("client does not authenticate with a secret")
 // is shown now and never again. What is wrong with the document comes back as
 // a *ValidationError.
 func (r *Registry) Register(ctx context.Context, by audit.Actor, d Document) (Registered, error) {
+	return r.register(ctx, by, d, func(context.Context, string) error { return nil })
+}
+
+// register is Register with what else belongs into its transaction.
+func (r *Registry) register(ctx context.Context, by audit.Actor, d Document, also func(ctx context.Context, id string) error) (Registered, error) {
 	if d.ClientID != "" || d.SecretDigest != "" || len(d.PreviousSecrets) > 0 {
 		return Registered{}, invalid("client_id", "is chosen by this server: import keeps ids and secrets")
 	}
@@ -43,7 +48,10 @@ func (r *Registry) Register(ctx context.Context, by audit.Actor, d Document) (Re
 			return err
 		}
 		c.Version = version
-		return r.write(ctx, c, secret, event(audit.ClientRegistered, by, c))
+		if err := r.write(ctx, c, secret, event(audit.ClientRegistered, by, c)); err != nil {
+			return err
+		}
+		return also(ctx, c.ID)
 	})
 	if err != nil {
 		return Registered{}, fmt.Errorf("register client: %w", err)
@@ -168,7 +176,10 @@ func (r *Registry) setDisabled(ctx context.Context, by audit.Actor, id string, d
 			return nil
 		}
 		c.Disabled = disabled
-		return r.write(ctx, c, Secret{}, event(what, by, c))
+		if err := r.write(ctx, c, Secret{}, event(what, by, c)); err != nil || !disabled {
+			return err
+		}
+		return r.ended(ctx, c.ID)
 	})
 	if err != nil {
 		return fmt.Errorf("switch client: %w", err)
@@ -176,13 +187,18 @@ func (r *Registry) setDisabled(ctx context.Context, by audit.Actor, id string, d
 	return nil
 }
 
-// Sweep deletes a batch of rotated secrets that have ended, and says how many.
+// Sweep deletes a batch of rotated secrets and registration tokens that have
+// ended, and says how many.
 func (r *Registry) Sweep(ctx context.Context) (int, error) {
 	n, err := r.store.sweep(ctx, 1000)
 	if err != nil {
 		return 0, fmt.Errorf("sweep client secrets: %w", err)
 	}
-	return int(n), nil
+	m, err := r.store.sweepInvitations(ctx, 1000)
+	if err != nil {
+		return 0, fmt.Errorf("sweep registration tokens: %w", err)
+	}
+	return int(n + m), nil
 }
 
 // change runs fn in a transaction that holds the registry's version, which

@@ -37,7 +37,7 @@ func Decode(r io.Reader) (Document, error) {
 	if len(data) > maxDocument {
 		return Document{}, invalid("document", "is larger than %d bytes", maxDocument)
 	}
-	return decode(data)
+	return decode(data, false)
 }
 
 // DecodeList reads what export writes: an array of client documents.
@@ -52,7 +52,7 @@ func DecodeList(r io.Reader) ([]Document, error) {
 	}
 	docs := make([]Document, 0, len(entries))
 	for i, entry := range entries {
-		d, err := decode(entry)
+		d, err := decode(entry, false)
 		if err != nil {
 			return nil, fmt.Errorf("client %d: %w", i+1, err)
 		}
@@ -61,8 +61,8 @@ func DecodeList(r io.Reader) ([]Document, error) {
 	return docs, nil
 }
 
-func decode(data []byte) (Document, error) {
-	kept, err := knownMembers(data)
+func decode(data []byte, lenient bool) (Document, error) {
+	kept, err := knownMembers(data, lenient)
 	if err != nil {
 		return Document{}, err
 	}
@@ -80,8 +80,9 @@ func decode(data []byte) (Document, error) {
 
 // knownMembers checks the names of an object's members, to the letter and each
 // once (encoding/json takes any case, and the last of several), and returns
-// the object without those that ask for nothing.
-func knownMembers(data []byte) ([]byte, error) {
+// the object without those that ask for nothing. Lenient leaves out what it
+// does not know, too.
+func knownMembers(data []byte, lenient bool) ([]byte, error) {
 	names := memberNames(reflect.TypeFor[Document]())
 	kept := map[string]json.RawMessage{}
 	err := eachMember(data, func(name string, value json.RawMessage) error {
@@ -89,6 +90,8 @@ func knownMembers(data []byte) ([]byte, error) {
 		switch {
 		case twice:
 			return invalid(name, "is there twice")
+		case lenient && !slices.Contains(names, name) && !slices.Contains(unbuilt(), name):
+			return nil
 		case name == "client_secret":
 			return invalid(name, "is made by this server and never given to it")
 		case slices.Contains(names, name):

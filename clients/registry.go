@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -33,6 +34,9 @@ type Deps struct {
 	Audit  *audit.Log
 	Policy Policy
 	Scopes []string // every scope that exists
+	// Ended runs in the transaction that disables a client: what it was granted
+	// must end too. Nil for nothing.
+	Ended func(ctx context.Context, id string) error
 }
 
 // Registry is the registry of relying parties.
@@ -45,6 +49,7 @@ type Registry struct {
 	cache  *cache
 	fetch  *fetcher
 	remote *remoteKeys
+	ended  func(ctx context.Context, id string) error
 }
 
 // New returns a registry over the database's clients.
@@ -61,6 +66,9 @@ func New(d Deps) (*Registry, error) {
 	if d.Policy.CacheFor == 0 {
 		d.Policy.CacheFor = 5 * time.Second
 	}
+	if d.Ended == nil {
+		d.Ended = func(context.Context, string) error { return nil }
+	}
 	fetcher := newFetcher(d.Policy.Fetch)
 	return &Registry{
 		db: d.DB, audit: d.Audit, policy: d.Policy,
@@ -69,5 +77,6 @@ func New(d Deps) (*Registry, error) {
 		cache:  newCache(d.Policy.CacheFor),
 		fetch:  fetcher,
 		remote: newRemoteKeys(fetcher.get),
+		ended:  d.Ended,
 	}, nil
 }

@@ -83,11 +83,20 @@ func checkWords(d Document) error {
 		{"token_endpoint_auth_method", d.TokenEndpointAuthMethod, AuthMethods()},
 		{"subject_type", d.SubjectType, []string{SubjectPairwise, SubjectPublic}},
 		{"consent", string(d.Consent), []string{string(ConsentAlways), string(ConsentRemember), string(ConsentTrusted)}},
-		{"profile", string(d.Profile), []string{string(ProfileOAuth21), string(ProfileOIDC)}},
+		{"profile", string(d.Profile), profiles()},
 	} {
 		if !slices.Contains(w.known, w.value) {
 			return unsupported(w.field, w.value, w.known)
 		}
+	}
+	return nil
+}
+
+func profiles() []string { return []string{string(ProfileOAuth21), string(ProfileOIDC)} }
+
+func checkProfile(p Profile) error {
+	if !slices.Contains(profiles(), string(p)) {
+		return unsupported("profile", string(p), profiles())
 	}
 	return nil
 }

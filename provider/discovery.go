@@ -39,6 +39,7 @@ type metadata struct {
 	BackchannelSession    bool     `json:"backchannel_logout_session_supported"`
 	FrontchannelLogout    bool     `json:"frontchannel_logout_supported"`
 	FrontchannelSession   bool     `json:"frontchannel_logout_session_supported"`
+	RegistrationEndpoint  string   `json:"registration_endpoint,omitempty"`
 	PAREndpoint           string   `json:"pushed_authorization_request_endpoint"`
 	Scopes                []string `json:"scopes_supported"`
 	Claims                []string `json:"claims_supported"`
@@ -70,6 +71,10 @@ type metadata struct {
 }
 
 func (p *Provider) metadata() metadata {
+	register := ""
+	if p.registration == RegistrationToken || p.registration == RegistrationOpen {
+		register = p.issuer + registerPath
+	}
 	confidential := []string{clients.AuthBasic, clients.AuthPost, clients.AuthPrivateKeyJWT}
 	all := append(slices.Clone(confidential), clients.AuthNone)
 	return metadata{
@@ -81,6 +86,7 @@ func (p *Provider) metadata() metadata {
 		IntrospectionEndpoint: p.issuer + introspectPath,
 		RevocationEndpoint:    p.issuer + revokePath,
 		EndSessionEndpoint:    p.issuer + EndSessionPath,
+		RegistrationEndpoint:  register,
 		PAREndpoint:           p.issuer + parPath,
 		Scopes:                p.scopes,
 		Claims:                p.claimNames(),

@@ -74,6 +74,12 @@ func must[T any](t testing.TB) func(T, error) T {
 // newHouse builds one node. Two nodes of one installation share their secrets.
 func newHouse(t testing.TB, db *database.DB, ring *secrets.Ring) *house {
 	t.Helper()
+	return buildHouse(t, db, ring, func(*Deps) {})
+}
+
+// buildHouse is newHouse with a provider that differs.
+func buildHouse(t testing.TB, db *database.DB, ring *secrets.Ring, change func(*Deps)) *house {
+	t.Helper()
 	h := &house{t: t, db: db, ring: ring, issuer: issuer}
 	logger := slog.New(slog.DiscardHandler)
 	h.audit = must[*audit.Log](t)(audit.New(audit.Deps{DB: db, Signer: ring.AuditSigner(), Verifier: ring.AuditVerifier()}))
@@ -92,7 +98,7 @@ func newHouse(t testing.TB, db *database.DB, ring *secrets.Ring) *house {
 		Ended: func(ctx context.Context, sid, reason string) error { return h.provider.EndSession(ctx, sid, reason) },
 	}))
 	h.consents = must[*consent.Consents](t)(consent.New(consent.Deps{DB: db, Audit: h.audit, Interactions: h.interactions}))
-	h.serve(ring, logger)
+	h.serve(ring, logger, change)
 	return h
 }
 
@@ -119,7 +125,7 @@ func (h *house) addCredentials(ring *secrets.Ring) {
 }
 
 // serve starts the HTTP server; its address is the issuer.
-func (h *house) serve(ring *secrets.Ring, logger *slog.Logger) {
+func (h *house) serve(ring *secrets.Ring, logger *slog.Logger, change func(*Deps)) {
 	t := h.t
 	keys := must[*KeyRing](t)(NewKeyRing(KeyDeps{DB: h.db, Wrap: ring.AEAD(secrets.SigningWrap), Audit: h.audit}))
 	fastKeys(keys)
@@ -127,12 +133,14 @@ func (h *house) serve(ring *secrets.Ring, logger *slog.Logger) {
 	if err := keys.Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	h.provider = must[*Provider](t)(New(Deps{
+	d := Deps{
 		DB: h.db, Issuer: h.issuer, Clients: h.clients, Citizens: h.citizens, Credentials: h.credentials,
 		Sessions: h.sessions, Interactions: h.interactions, Consents: h.consents, Audit: h.audit, Keys: keys,
 		SubjectKey: ring.PRF(secrets.Subject), RefreshKey: ring.PRF(secrets.Refresh), Scopes: allScopes(),
 		LevelACRs: []string{"https://www.spid.gov.it/SpidL1"}, Logger: logger,
-	}))
+	}
+	change(&d)
+	h.provider = must[*Provider](t)(New(d))
 	pages := must[*web.Server](t)(web.New(web.Options{
 		Templates: must[*templates.Set](t)(templates.New(templates.Options{})), Issuer: h.issuer,
 		Forms: ring.PRF(secrets.Forms), Logger: logger, Unavailable: database.IsUnavailable,

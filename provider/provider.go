@@ -65,7 +65,7 @@ func (l Lifetimes) withDefaults() Lifetimes {
 	return l
 }
 
-// Deps is what a Provider works with. All are required but Metrics.
+// Deps is what a Provider works with. All are required but Metrics and what is about registration.
 type Deps struct {
 	DB           *database.DB
 	Issuer       string
@@ -84,6 +84,11 @@ type Deps struct {
 	LevelACRs    []string // levels that are built, lowest first
 	Logger       *slog.Logger
 	Metrics      prometheus.Registerer
+
+	// Registration says who may register clients at /register; zero is nobody.
+	// RegistrationProfile is the one of those that nobody invited.
+	Registration        Registration
+	RegistrationProfile clients.Profile
 }
 
 func (d Deps) check() error {
@@ -128,6 +133,9 @@ type Provider struct {
 	metrics      metrics
 	lost         login.Lost
 
+	registration        Registration
+	registrationProfile clients.Profile
+
 	resources
 }
 
@@ -141,6 +149,7 @@ func New(d Deps) (*Provider, error) {
 		sessions: d.Sessions, interactions: d.Interactions, consents: d.Consents, audit: d.Audit, keys: d.Keys,
 		subjectKey: d.SubjectKey, refreshKey: d.RefreshKey, lifetimes: d.Lifetimes.withDefaults(),
 		scopes: d.Scopes, levels: d.LevelACRs, logger: d.Logger,
+		registration: d.Registration, registrationProfile: d.RegistrationProfile,
 	}
 	p.grants = &grants{db: d.DB, lifetimes: p.lifetimes}
 	p.logouts, p.wake = logouts{db: d.DB}, make(chan struct{}, 1)
@@ -171,5 +180,6 @@ func (p *Provider) Mount(e *echo.Echo) {
 	e.GET(authorizePath+"/:id", p.resume, p.lost.Catch)
 	e.POST(parPath, p.push)
 	open(e, tokenPath, p.token, http.MethodPost)
+	p.mountRegistration(e)
 	p.mountResources(e)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"ente.example/idp/clients"
 )
@@ -19,6 +20,7 @@ type clientsCommands struct {
 	RotateSecret clientsRotate  `cmd:"" help:"Make a new secret; the old one stays valid for a while."`
 	Disable      clientsDisable `cmd:"" help:"Refuse a service from now on."`
 	Enable       clientsEnable  `cmd:"" help:"Admit a disabled service again."`
+	Invite       clientsInvite  `cmd:"" help:"Make a token with which somebody registers services at /register."`
 	Import       clientsImport  `cmd:"" help:"Import what export wrote, ids and digests included."`
 	Export       clientsExport  `cmd:"" help:"Write every service as JSON, secrets as digests."`
 }
@@ -206,6 +208,26 @@ func (c *clientsEnable) Run(i *invocation) error {
 			return err
 		}
 		return i.client(ctx, v, c.ID)
+	})
+}
+
+type clientsInvite struct {
+	Profile string        `help:"The profile of what is registered with it: oauth2.1 or oidc." default:"oauth2.1"`
+	Uses    int           `help:"How many services may be registered with it." default:"1"`
+	For     time.Duration `help:"How long it is good." default:"24h"`
+}
+
+// Run makes an initial access token (RFC 7591 §3) and shows it, once.
+func (c *clientsInvite) Run(i *invocation) error {
+	if c.Uses < 1 || c.For <= 0 {
+		return usageError{"--uses and --for must be positive"}
+	}
+	return i.with(func(ctx context.Context, v *services) error {
+		token, err := v.clients.Invite(ctx, operator(), clients.Invitation{Profile: clients.Profile(c.Profile), Uses: c.Uses, Life: c.For})
+		if err != nil {
+			return err
+		}
+		return i.print(map[string]string{"initial_access_token": token.Reveal()}, token.Reveal())
 	})
 }
 

@@ -69,7 +69,7 @@ func (c *demoCommand) settings(dir string) settings {
 	return settings{
 		Issuer: "http://" + c.Provider, Listen: c.Provider, AdminListen: c.Admin,
 		DatabaseURL: "sqlite:" + filepath.Join(dir, "idp.db"), SecretsDir: filepath.Join(dir, "secrets"),
-		Eligibility: string(citizens.Open), PINAlphabet: string(credentials.Digits), Captcha: "image", Registration: "off",
+		Eligibility: string(citizens.Open), PINAlphabet: string(credentials.Digits), Captcha: "image", Registration: "off", RegistrationProfile: "oauth2.1",
 		OutboxDir: filepath.Join(dir, "outbox"), LogLevel: "warn", LogFormat: "text",
 	}
 }

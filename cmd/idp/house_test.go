@@ -80,7 +80,7 @@ func houseSettings(t *testing.T, url, keys string) settings {
 	listen, admin := freePort(t), freePort(t)
 	return settings{
 		Issuer: "http://localhost:" + port(listen), Listen: listen, AdminListen: admin, DatabaseURL: url, SecretsDir: keys,
-		PolicyFile: policy, Eligibility: "open", PINAlphabet: "digits", Captcha: "none", Registration: "off",
+		PolicyFile: policy, Eligibility: "open", PINAlphabet: "digits", Captcha: "none", Registration: "off", RegistrationProfile: "oauth2.1",
 		LogLevel: "debug", LogFormat: "json",
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"ente.example/idp/citizens"
+	"ente.example/idp/clients"
 	"ente.example/idp/credentials"
 )
 
@@ -24,35 +25,36 @@ import (
 // texts until checked, so that a bad value is a refusal (exit 1) and no fault
 // of the command line (exit 2).
 type settings struct {
-	Config          string `help:"Settings as a JSON file." placeholder:"FILE.json"`
-	Issuer          string `help:"Public address, without a path." default:"http://localhost:8080"`
-	Listen          string `help:"Where the public listens." default:"127.0.0.1:8080"`
-	TLSCertFile     string `help:"Certificate; read again when it changes." name:"tls-cert-file"`
-	TLSKeyFile      string `help:"Its key." name:"tls-key-file"`
-	AdminListen     string `help:"Health, metrics, pprof; never public." default:"127.0.0.1:9090"`
-	DatabaseURL     string `help:"postgres://… or sqlite:PATH." name:"database-url" default:"sqlite:idp.db" secret:""`
-	SecretsDir      string `help:"Key files of idp secrets init." default:"./secrets"`
-	PolicyFile      string `help:"Parameters as JSON, see idp policy show."`
-	TrustedProxies  string `help:"Networks whose X-Forwarded-* count."`
-	Eligibility     string `help:"open, transition-2020 or current." default:"current"`
-	PINAlphabet     string `help:"digits or hex." name:"pin-alphabet" default:"digits"`
-	Captcha         string `help:"image, or none on a loopback issuer." default:"image"`
-	Registration    string `help:"Dynamic registration: off." default:"off"`
-	SMTPURL         string `help:"E-mail: smtps://user:password@host:465 or smtp://…." name:"smtp-url" secret:""`
-	MailFrom        string `help:"Its sender."`
-	PECSMTPURL      string `help:"Certified mail out." name:"pec-smtp-url" secret:""`
-	PECIMAPURL      string `help:"Its receipts in." name:"pec-imap-url" secret:""`
-	PECFrom         string `help:"Its sender, and the mailbox of the receipts." name:"pec-from"`
-	PECCAFile       string `help:"Who may sign receipts." name:"pec-ca-file"`
-	SMSURL          string `help:"HTTP gateway for SMS." name:"sms-url"`
-	SMSToken        string `help:"Its bearer token, which signs delivery reports too." name:"sms-token" secret:""`
-	PostDir         string `help:"Letters for the print service, as PDF."`
-	PostRecipient   string `help:"Its X25519 public key (age1…), to which letters are sealed."`
-	OutboxDir       string `help:"Development: channels without a gateway write files here."`
-	AuditAnchorDir  string `help:"Signed checkpoints of the audit; beside the secrets by default."`
-	InstitutionFile string `help:"Name, logo, contacts and hours of the institution, as JSON."`
-	LogLevel        string `help:"debug, info, warn or error." default:"info"`
-	LogFormat       string `help:"json or text." default:"json"`
+	Config              string `help:"Settings as a JSON file." placeholder:"FILE.json"`
+	Issuer              string `help:"Public address, without a path." default:"http://localhost:8080"`
+	Listen              string `help:"Where the public listens." default:"127.0.0.1:8080"`
+	TLSCertFile         string `help:"Certificate; read again when it changes." name:"tls-cert-file"`
+	TLSKeyFile          string `help:"Its key." name:"tls-key-file"`
+	AdminListen         string `help:"Health, metrics, pprof; never public." default:"127.0.0.1:9090"`
+	DatabaseURL         string `help:"postgres://… or sqlite:PATH." name:"database-url" default:"sqlite:idp.db" secret:""`
+	SecretsDir          string `help:"Key files of idp secrets init." default:"./secrets"`
+	PolicyFile          string `help:"Parameters as JSON, see idp policy show."`
+	TrustedProxies      string `help:"Networks whose X-Forwarded-* count."`
+	Eligibility         string `help:"open, transition-2020 or current." default:"current"`
+	PINAlphabet         string `help:"digits or hex." name:"pin-alphabet" default:"digits"`
+	Captcha             string `help:"image, or none on a loopback issuer." default:"image"`
+	Registration        string `help:"Dynamic registration: off, token or open." default:"off"`
+	RegistrationProfile string `help:"Profile of openly registered clients: oauth2.1 or oidc." default:"oauth2.1"`
+	SMTPURL             string `help:"E-mail: smtps://user:password@host:465 or smtp://…." name:"smtp-url" secret:""`
+	MailFrom            string `help:"Its sender."`
+	PECSMTPURL          string `help:"Certified mail out." name:"pec-smtp-url" secret:""`
+	PECIMAPURL          string `help:"Its receipts in." name:"pec-imap-url" secret:""`
+	PECFrom             string `help:"Its sender, and the mailbox of the receipts." name:"pec-from"`
+	PECCAFile           string `help:"Who may sign receipts." name:"pec-ca-file"`
+	SMSURL              string `help:"HTTP gateway for SMS." name:"sms-url"`
+	SMSToken            string `help:"Its bearer token, which signs delivery reports too." name:"sms-token" secret:""`
+	PostDir             string `help:"Letters for the print service, as PDF."`
+	PostRecipient       string `help:"Its X25519 public key (age1…), to which letters are sealed."`
+	OutboxDir           string `help:"Development: channels without a gateway write files here."`
+	AuditAnchorDir      string `help:"Signed checkpoints of the audit; beside the secrets by default."`
+	InstitutionFile     string `help:"Name, logo, contacts and hours of the institution, as JSON."`
+	LogLevel            string `help:"debug, info, warn or error." default:"info"`
+	LogFormat           string `help:"json or text." default:"json"`
 }
 
 // sources finds a setting that no flag gave: the environment, then the file.
@@ -248,12 +250,13 @@ func (s settings) check() error {
 		value   string
 		allowed []string
 	}{
-		"eligibility":  {s.Eligibility, []string{string(citizens.Open), string(citizens.Transition2020), string(citizens.Current)}},
-		"pin-alphabet": {s.PINAlphabet, []string{string(credentials.Digits), string(credentials.Hex)}},
-		"captcha":      {s.Captcha, []string{"image", "none"}},
-		"registration": {s.Registration, []string{"off"}},
-		"log-level":    {s.LogLevel, []string{"debug", "info", "warn", "error"}},
-		"log-format":   {s.LogFormat, []string{"json", "text"}},
+		"eligibility":          {s.Eligibility, []string{string(citizens.Open), string(citizens.Transition2020), string(citizens.Current)}},
+		"pin-alphabet":         {s.PINAlphabet, []string{string(credentials.Digits), string(credentials.Hex)}},
+		"captcha":              {s.Captcha, []string{"image", "none"}},
+		"registration":         {s.Registration, []string{"off", "token", "open"}},
+		"registration-profile": {s.RegistrationProfile, []string{string(clients.ProfileOAuth21), string(clients.ProfileOIDC)}},
+		"log-level":            {s.LogLevel, []string{"debug", "info", "warn", "error"}},
+		"log-format":           {s.LogFormat, []string{"json", "text"}},
 	} {
 		if err := oneOf(name, c.value, c.allowed); err != nil {
 			return err

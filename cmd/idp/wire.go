@@ -244,7 +244,9 @@ func (v *services) services() (err error) {
 	}
 	registry := v.policy.clients
 	registry.Fetch.Loopback = v.settings.loopback()
-	v.clients, err = clients.New(clients.Deps{DB: v.db, Audit: v.audit, Policy: registry, Scopes: scopes})
+	v.clients, err = clients.New(clients.Deps{DB: v.db, Audit: v.audit, Policy: registry, Scopes: scopes,
+		Ended: func(ctx context.Context, id string) error { return v.provider.RevokeClient(ctx, id, "client-disabled") },
+	})
 	return err
 }
 
@@ -280,6 +282,7 @@ func (v *services) protocol() (err error) {
 		DB: v.db, Issuer: v.settings.Issuer, Clients: v.clients, Citizens: v.citizens, Credentials: v.pins,
 		Sessions: v.sessions, Interactions: v.interactions, Consents: v.consents, Audit: v.audit, Keys: v.ring,
 		SubjectKey: v.keys.PRF(secrets.Subject), RefreshKey: v.keys.PRF(secrets.Refresh),
+		Registration: provider.Registration(v.settings.Registration), RegistrationProfile: clients.Profile(v.settings.RegistrationProfile),
 		Lifetimes: v.policy.tokens, Scopes: scopes, LevelACRs: []string{levelPIN}, Logger: v.logger, Metrics: v.metrics,
 	})
 	return err

@@ -14,7 +14,7 @@ import (
 
 // PrintService takes letters from a folder, and has the key that opens them.
 type PrintService struct {
-	Dir string
+	Dir   string
 	t     testing.TB
 	key   *age.X25519Identity
 	known map[string]string // what was read, by letter
