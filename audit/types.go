@@ -19,7 +19,10 @@ const (
 	PINResumed      Type = "pin.resumed"
 	PINRevoked      Type = "pin.revoked"
 	PINExpired      Type = "pin.expired"
+	PINDismissal    Type = "pin.dismissal" // its owner is no longer eligible; it ends at Details["until"]
 	PINDismissed    Type = "pin.dismissed"
+	PINReadmitted   Type = "pin.readmitted"
+	PINInactive     Type = "pin.inactive" // not used for too long
 
 	// What is asked for without a PIN at hand; Details["procedure"] says what.
 	ProcedureReceived  Type = "procedure.received"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"ente.example/idp/audit"
+	"ente.example/idp/database"
 )
 
 // Confirm ends a change: the new PIN, copied from where it was shown, and the
@@ -108,7 +109,8 @@ var errOver = errors.New("over")
 // with it (R25).
 func (s *Service) exchange(ctx context.Context, p *place, t try, r changeRow, pin PIN) (Verified, error) {
 	old := t.pin
-	c := credential{CitizenID: old.CitizenID, Kind: old.Kind, Form: working, Origin: change, State: Active, IssuedAt: old.IssuedAt}
+	c := credential{CitizenID: old.CitizenID, Kind: old.Kind, Form: working, Origin: change, State: Active, IssuedAt: old.IssuedAt,
+		DismissalAt: old.DismissalAt, OrdinaryUntil: s.ordinaryUntil(old), Now: old.Now}
 	var err error
 	if c.ID, err = newID(); err == nil {
 		c.Secret, err = s.vault.keep(ctx, p, c.label(), pin)
@@ -126,7 +128,16 @@ func (s *Service) exchange(ctx context.Context, p *place, t try, r changeRow, pi
 		return Verified{}, fmt.Errorf("change a PIN: %w", err)
 	}
 	s.observe("right", false)
-	return Verified{Citizen: c.CitizenID, Credential: c.ID, Kind: c.Kind, PreviousAccess: old.LastAccessAt.Ptr()}, nil
+	return Verified{Citizen: c.CitizenID, Credential: c.ID, Kind: c.kind(), PreviousAccess: old.LastAccessAt.Ptr()}, nil
+}
+
+// ordinaryUntil is until when the PIN that follows another counts as ordinario:
+// some days after a recovery, however often it is changed meanwhile.
+func (s *Service) ordinaryUntil(old credential) database.Time {
+	if old.Origin == recovered && old.Form == initial {
+		return database.Time{Time: old.Now.Add(s.policy.KindAfterRecovery)}
+	}
+	return old.OrdinaryUntil
 }
 
 func (s *Service) swap(ctx context.Context, t try, r changeRow, c credential) error {

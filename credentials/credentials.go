@@ -120,6 +120,7 @@ type Status struct {
 	Kind         Kind
 	ChangedAt    *time.Time
 	DueAt        *time.Time
+	DismissalAt  *time.Time // when it ends, its owner being no longer eligible
 	WaitingUntil *time.Time
 }
 

@@ -36,7 +36,10 @@ const reportCodeLength = 8
 // A person gets a few of one kind in a day and no more: nobody's telephone is a
 // toy.
 func (s *Service) Notify(ctx context.Context, who citizens.Citizen, key delivery.MessageKey, words delivery.Words, also ...citizens.Contact) error {
-	ways := s.everyWay(who, also)
+	return s.tell(ctx, who, key, words, s.everyWay(who, also))
+}
+
+func (s *Service) tell(ctx context.Context, who citizens.Citizen, key delivery.MessageKey, words delivery.Words, ways []way) error {
 	if len(ways) == 0 || who.DeceasedOn != nil {
 		return nil
 	}

@@ -27,6 +27,14 @@ type Policy struct {
 	CandidateLife time.Duration
 	Regenerations int
 	Slips         int
+	// InactiveMonths and InactiveMonthsIntermediary are the calendar months
+	// after which a PIN that nobody used is inactive; zero for never.
+	InactiveMonths             int
+	InactiveMonthsIntermediary int
+	// Dismissal is how long somebody who is no longer eligible keeps the PIN.
+	Dismissal time.Duration
+	// KindAfterRecovery is how long a recovered PIN counts as ordinario.
+	KindAfterRecovery time.Duration
 	// Keep is how long the row of a dead PIN stays, without its hash.
 	Keep time.Duration
 	// Procedures are the figures of recovery and revocation.
@@ -40,13 +48,15 @@ func DefaultPolicy() Policy {
 		Alphabet: Digits, ChangeMonths: 6, ChangeMonthsIntermediary: 3,
 		ValidityItaly: 60 * day, ValidityAbroad: 120 * day, ValidityRecovery: 7 * day, Patience: 7 * day,
 		CandidateLife: 10 * time.Minute, Regenerations: 3, Slips: 5, Keep: 731 * day,
+		InactiveMonthsIntermediary: 6, Dismissal: 60 * day, KindAfterRecovery: 7 * day,
 		Procedures: DefaultProcedurePolicy(),
 	}
 }
 
 func (p Policy) valid() bool {
 	return p.Alphabet.valid() && p.ChangeMonths > 0 && p.ChangeMonthsIntermediary > 0 && p.ValidityItaly > 0 && p.ValidityAbroad > 0 &&
-		p.ValidityRecovery > 0 && p.Procedures.valid() && p.Patience > 0 && p.CandidateLife > 0 && p.Regenerations >= 0 && p.Slips > 0 && p.Keep > 0
+		p.ValidityRecovery > 0 && p.Procedures.valid() && p.Patience > 0 && p.CandidateLife > 0 && p.Regenerations >= 0 && p.Slips > 0 && p.Keep > 0 &&
+		p.InactiveMonths >= 0 && p.InactiveMonthsIntermediary >= 0 && p.Dismissal > 0 && p.KindAfterRecovery > 0
 }
 
 // due is when a PIN changed at that time must be changed again: so many
@@ -58,9 +68,58 @@ func (p Policy) due(changed time.Time, category citizens.Category, italy *time.L
 	if category == citizens.Intermediary {
 		months = min(months, p.ChangeMonthsIntermediary)
 	}
-	day := citizens.DateOf(changed).AddMonths(months)
-	t := changed.In(italy)
+	return monthsAfter(changed, months, italy)
+}
+
+func monthsAfter(at time.Time, months int, italy *time.Location) time.Time {
+	day := citizens.DateOf(at).AddMonths(months)
+	t := at.In(italy)
 	return time.Date(day.Year, day.Month, day.Day, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), italy).UTC()
+}
+
+// inactiveAt is when a PIN has not been used for so long that it must be
+// recovered (C9). It is false where nothing of the kind happens.
+func (p Policy) inactiveAt(c credential, category citizens.Category, italy *time.Location) (time.Time, bool) {
+	months := p.InactiveMonths
+	if category == citizens.Intermediary {
+		months = p.InactiveMonthsIntermediary
+	}
+	used := c.ChangedAt.Time
+	if c.LastAccessAt.After(used) {
+		used = c.LastAccessAt.Time
+	}
+	if months == 0 || used.IsZero() {
+		return time.Time{}, false
+	}
+	return monthsAfter(used, months, italy), true
+}
+
+func (p Policy) unused(c credential, category citizens.Category, italy *time.Location, now time.Time) bool {
+	at, on := p.inactiveAt(c, category, italy)
+	return on && !at.After(now)
+}
+
+// shutOut reports whether a PIN opens nothing to somebody whom the profile
+// excludes: at once to the dead, else once the while is over that he was given.
+func (c credential) shutOut(who citizens.Citizen) bool {
+	return who.DeceasedOn != nil || c.State == Dismissed || !c.DismissalAt.IsZero() && !c.DismissalAt.After(c.Now.Time)
+}
+
+// before is the state of a dismissed PIN had it never been dismissed.
+func (c credential) before() State {
+	if c.Form == initial {
+		return Issued
+	}
+	return Active
+}
+
+// kind is what a PIN counts as. A recovery needs two contacts and no PIN, so
+// for some days it does not give what the PIN before it gave (pin-rules §5.4).
+func (c credential) kind() Kind {
+	if c.Form == initial && c.Origin == recovered || c.OrdinaryUntil.After(c.Now.Time) {
+		return Ordinario
+	}
+	return c.Kind
 }
 
 // validity is how long a first PIN waits for its owner, who may live where the
@@ -84,6 +143,8 @@ func (p Policy) state(c credential, who citizens.Citizen, italy *time.Location, 
 		return Suspended
 	case c.State == Issued && !c.DueAt.After(now):
 		return ExpiredUnused // before the sweep gets to it
+	case c.State == Active && p.unused(c, who.Category, italy, now):
+		return Inactive // before a look finds it so
 	case c.State == Active && !p.due(c.ChangedAt.Time, who.Category, italy).After(now):
 		return ChangeDue
 	}

@@ -18,6 +18,7 @@ const (
 	NoticeRecoveryConfirmed delivery.MessageKey = "notice-recovery-confirmed"
 	NoticeRecoveryCancelled delivery.MessageKey = "notice-recovery-cancelled"
 	NoticeRecoveryFailed    delivery.MessageKey = "notice-recovery-failed"
+	NoticeRecoveryLost      delivery.MessageKey = "notice-recovery-lost"
 	NoticeRecoveryFirstPIN  delivery.MessageKey = "notice-recovery-first-pin"
 	NoticeRecoveryNoPIN     delivery.MessageKey = "notice-recovery-no-pin"
 	NoticeRecoveryExcluded  delivery.MessageKey = "notice-recovery-excluded"

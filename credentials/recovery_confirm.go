@@ -71,7 +71,8 @@ func (s *Service) newFirst(ctx context.Context, place *place, who citizens.Citiz
 	if err != nil {
 		return c, pin, err
 	}
-	c = credential{CitizenID: who.ID, Kind: old.Kind, Form: initial, Origin: recovered, State: PendingDelivery, IssuedAt: old.IssuedAt}
+	c = credential{CitizenID: who.ID, Kind: old.Kind, Form: initial, Origin: recovered, State: PendingDelivery, IssuedAt: old.IssuedAt,
+		DismissalAt: old.DismissalAt}
 	c.DueAt.Time = p.Now.Add(s.policy.Patience)
 	if c.ID, err = newID(); err == nil {
 		c.Secret, err = s.vault.keep(ctx, place, c.label(), pin)

@@ -115,7 +115,8 @@ func New(d Deps) (*Service, error) {
 	}, nil
 }
 
-// Kind is the kind of the PIN with which a person can sign in now.
+// Kind is the kind of the PIN with which a person can sign in now, as services
+// are told: for some days after a recovery it is ordinario, whatever it was.
 func (s *Service) Kind(ctx context.Context, id citizens.ID) (Kind, bool, error) {
 	c, found, err := s.store.live(ctx, id)
 	if err != nil {
@@ -124,7 +125,7 @@ func (s *Service) Kind(ctx context.Context, id citizens.ID) (Kind, bool, error) 
 	if !found || !c.SuspendedAt.IsZero() {
 		return "", false, nil
 	}
-	return c.Kind, true, nil
+	return c.kind(), true, nil
 }
 
 // Status tells staff about the PIN that can sign in, else about the newest.
@@ -158,13 +159,13 @@ func (s *Service) StatusOf(ctx context.Context, who citizens.Citizen) (Status, e
 }
 
 func (s *Service) status(c credential, who citizens.Citizen) Status {
-	st := Status{State: s.policy.state(c, who, s.italy, c.Now.Time), Kind: c.Kind, ChangedAt: c.ChangedAt.Ptr(), DueAt: c.DueAt.Ptr()}
+	st := Status{State: s.policy.state(c, who, s.italy, c.Now.Time), Kind: c.Kind, ChangedAt: c.ChangedAt.Ptr(), DueAt: c.DueAt.Ptr(), DismissalAt: c.DismissalAt.Ptr()}
 	if c.State == Active {
 		due := s.policy.due(c.ChangedAt.Time, who.Category, s.italy)
 		st.DueAt = &due
 	}
 	live := st.State == Issued || st.State == Active || st.State == ChangeDue
-	if _, excluded := s.eligibility.Excludes(who, c.IssuedAt.Ptr(), c.Now.Time); excluded && live {
+	if _, excluded := s.eligibility.Excludes(who, c.IssuedAt.Ptr(), c.Now.Time); excluded && live && c.shutOut(who) {
 		st.State = Dismissed
 	}
 	return st

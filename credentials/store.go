@@ -32,7 +32,14 @@ type credential struct {
 	DueAt        database.Time
 	LastAccessAt database.Time
 	SuspendedAt  database.Time
-	Now          database.Time
+	// NoticeStep is the notice, in days before, that was given of NoticeDue.
+	NoticeStep int
+	NoticeDue  database.Time
+	// DismissalAt is when the PIN ends because its owner is no longer eligible.
+	DismissalAt database.Time
+	// OrdinaryUntil is until when it counts as ordinario, having been recovered.
+	OrdinaryUntil database.Time
+	Now           database.Time
 }
 
 // final reports whether this PIN is dead for good.
@@ -46,7 +53,14 @@ type store struct {
 }
 
 const columns = `id, citizen_id, kind, form, origin, state, hash, salt, memory, passes, threads, pepper_key, hash_version,
-created_at, first_half_at, second_half_at, issued_at, changed_at, due_at, last_access_at, suspended_at`
+created_at, first_half_at, second_half_at, issued_at, changed_at, due_at, last_access_at, suspended_at,
+notice_step, notice_due, dismissal_at, ordinary_until`
+
+// tried is the PIN that a try is held against: one that could sign in, or could
+// again if its owner is eligible again.
+func (s store) tried(ctx context.Context, id citizens.ID) (credential, bool, error) {
+	return s.one(ctx, `citizen_id = ? AND state IN ('issued', 'active', 'dismissed')`, id)
+}
 
 // live is the PIN with which a person could sign in.
 func (s store) live(ctx context.Context, id citizens.ID) (credential, bool, error) {
@@ -99,11 +113,11 @@ func (s store) activate(ctx context.Context, c credential) error {
 }
 
 func (s store) add(ctx context.Context, c credential, changed, accessed any) error {
-	return s.db.Write(ctx).Exec(`INSERT INTO credentials (`+columns+`, suspended_reason, end_reason)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, NULL, '', '')`,
+	return s.db.Write(ctx).Exec(`INSERT INTO credentials (`+columns+`, suspended_reason, end_reason, look_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, NULL, 0, NULL, ?, ?, '', '', ?)`,
 		c.ID, c.CitizenID, c.Kind, c.Form, c.Origin, c.State, c.Secret.Hash, c.Secret.Salt, c.Secret.Memory, c.Secret.Passes,
 		c.Secret.Threads, c.Secret.PepperKey, c.Secret.HashVersion, s.db.NowExpr(),
-		c.IssuedAt, changed, c.DueAt, accessed).Error
+		c.IssuedAt, changed, c.DueAt, accessed, c.DismissalAt, c.OrdinaryUntil, s.db.NowPlus(relook)).Error
 }
 
 // access records that a PIN was right, if it still opens anything: between the
@@ -187,8 +201,8 @@ WHERE citizen_id = ? AND ended_at IS NULL AND suspended_at IS NULL`, s.db.NowExp
 }
 
 func (s store) resume(ctx context.Context, id citizens.ID) (int64, error) {
-	r := s.db.Write(ctx).Exec(`UPDATE credentials SET suspended_at = NULL, suspended_reason = ''
-WHERE citizen_id = ? AND ended_at IS NULL AND suspended_at IS NOT NULL`, id)
+	r := s.db.Write(ctx).Exec(`UPDATE credentials SET suspended_at = NULL, suspended_reason = '', look_at = ?
+WHERE citizen_id = ? AND ended_at IS NULL AND suspended_at IS NOT NULL`, s.db.NowExpr(), id)
 	return r.RowsAffected, r.Error
 }
 

@@ -160,7 +160,12 @@ func (s store) purgeProcedures(ctx context.Context) (int64, error) {
 }
 
 // owned is the PIN that a person has, suspended or shut out as it may be; not
-// a first one whose time is over.
+// a first one whose time is over. A recovered one whose half was lost counts,
+// though it is dead: nothing has taken its place, and its owner had one to
+// recover.
 func (s store) owned(ctx context.Context, id citizens.ID) (credential, bool, error) {
-	return s.one(ctx, `citizen_id = ? AND (state IN ('active', 'inactive', 'dismissed') OR state = 'issued' AND due_at > ?)`, id, s.db.NowExpr())
+	return s.one(ctx, `citizen_id = ? AND (state IN ('active', 'inactive', 'dismissed') OR state = 'issued' AND due_at > ?
+  OR state = 'expired_unused' AND origin = 'recovery' AND end_reason = ? AND NOT EXISTS (SELECT 1 FROM credentials AS later
+    WHERE later.citizen_id = credentials.citizen_id AND later.created_at > credentials.created_at
+      AND later.state NOT IN ('pending_delivery', 'discarded')))`, id, s.db.NowExpr(), lostHalf)
 }

@@ -38,7 +38,7 @@ func (s *Service) Run(ctx context.Context) error {
 // in small batches; two nodes at once share the work.
 func (s *Service) Sweep(ctx context.Context) error {
 	for _, step := range []func(context.Context) (more bool, err error){
-		s.sweepUnused, s.sweepUndelivered, s.sweepAlarms, s.sweepProcedures, s.sweepStrangers, s.sweepRows, s.sweepProcedureRows,
+		s.sweepUnused, s.sweepUndelivered, s.sweepAlarms, s.sweepLooks, s.sweepProcedures, s.sweepStrangers, s.sweepRows, s.sweepProcedureRows,
 	} {
 		for more := true; more; {
 			var err error

@@ -28,6 +28,7 @@ const (
 	suspended  verdict = "suspended"
 	ineligible verdict = "not eligible"
 	expired    verdict = "expired"
+	inactive   verdict = "inactive"
 	overtaken  verdict = "changed meanwhile"
 	forged     verdict = "hash of another row"
 )
@@ -44,6 +45,8 @@ type try struct {
 	verdict verdict
 	renewed secret
 	must    ChangeReason
+	// excluded by the profile, and let in for the while that is left
+	excluded bool
 }
 
 // Verify reports whose PIN this is. A wrong PIN, an unknown codice fiscale, a
@@ -103,7 +106,7 @@ func (s *Service) look(ctx context.Context, fc citizens.FiscalCode, t *try) (err
 		}
 		t.who = citizens.Citizen{ID: nobody}
 	}
-	t.pin, t.has, err = s.store.live(ctx, t.who.ID)
+	t.pin, t.has, err = s.store.tried(ctx, t.who.ID)
 	return err
 }
 
@@ -149,12 +152,18 @@ func (s *Service) admits(t *try) verdict {
 	if !t.pin.SuspendedAt.IsZero() {
 		return suspended
 	}
-	if _, excluded := s.eligibility.Excludes(t.who, t.pin.IssuedAt.Ptr(), now); excluded {
+	_, t.excluded = s.eligibility.Excludes(t.who, t.pin.IssuedAt.Ptr(), now)
+	if t.excluded && t.pin.shutOut(t.who) {
 		return ineligible
+	}
+	if t.pin.State == Dismissed { // and eligible again
+		t.pin.State = t.pin.before()
 	}
 	switch s.policy.state(t.pin, t.who, s.italy, now) {
 	case ExpiredUnused:
 		return expired
+	case Inactive:
+		return inactive
 	case Issued:
 		if t.again { // a first PIN opens nobody's session, and nothing in one
 			return noPIN
@@ -193,6 +202,9 @@ func (s *Service) record(ctx context.Context, t *try) error {
 		if err := s.overtakeRecovery(ctx, t.by, t.who); err != nil {
 			return err
 		}
+		if err := s.reconsider(ctx, *t); err != nil {
+			return err
+		}
 		ok, err := s.store.access(ctx, t.pin, t.renewed, t.must == "" && !t.again)
 		if err != nil {
 			return err
@@ -204,6 +216,18 @@ func (s *Service) record(ctx context.Context, t *try) error {
 		}
 	}
 	return s.audit.Record(ctx, s.events(*t)...)
+}
+
+// reconsider is what a sign-in shows about a dismissal: that it is due, or that
+// there is no reason for it any more.
+func (s *Service) reconsider(ctx context.Context, t try) error {
+	switch announced := !t.pin.DismissalAt.IsZero(); {
+	case t.excluded && !announced:
+		return s.announceDismissal(ctx, t.pin, t.who)
+	case !t.excluded && announced:
+		return s.readmit(ctx, t.by, t.pin, t.who)
+	}
+	return nil
 }
 
 // events are the try, and the wait it has started.
@@ -235,7 +259,7 @@ func (s *Service) answer(t try) (Verified, error) {
 	case right:
 		s.observe("right", false)
 		return Verified{
-			Citizen: t.who.ID, Credential: t.pin.ID, Kind: t.pin.Kind, MustChange: t.must != "", Reason: t.must,
+			Citizen: t.who.ID, Credential: t.pin.ID, Kind: t.pin.kind(), MustChange: t.must != "", Reason: t.must,
 			PreviousAccess: t.pin.LastAccessAt.Ptr(),
 		}, nil
 	case waiting:

@@ -171,6 +171,8 @@ func TestR7EligibilityIsAskedAtEverySignIn(t *testing.T) {
 	each(t, func(t *testing.T, f *fixture) {
 		pin := f.active(samantha, "residence_country=US")
 		f.person(samantha, "residence_country=IT")
+		f.right(samantha, pin)
+		f.shift(60 * 24 * time.Hour)
 		f.refused(samantha, pin)
 		f.is(samantha, Dismissed)
 		f.person(samantha, "residence_country=US")

@@ -231,7 +231,7 @@ func (i *invocation) status(ctx context.Context, v *services, fc citizens.Fiscal
 	for _, one := range []struct {
 		name string
 		at   *time.Time
-	}{{"changed", s.ChangedAt}, {"due", s.DueAt}, {"waiting until", s.WaitingUntil}} {
+	}{{"changed", s.ChangedAt}, {"due", s.DueAt}, {"ends", s.DismissalAt}, {"waiting until", s.WaitingUntil}} {
 		if one.at != nil {
 			words = append(words, one.name+": "+one.at.Format(time.RFC3339))
 		}

@@ -61,6 +61,9 @@ func (v *services) reports() (err error) {
 	v.outcomes, err = delivery.NewOutcomes(delivery.OutcomesDeps{
 		DB: v.db, Audit: v.audit, Outbox: v.outbox,
 		Hook: func(ctx context.Context, o delivery.Outcome) error {
+			if err := v.pins.Outcome(ctx, o); err != nil {
+				return err
+			}
 			if err := v.requests.Outcome(ctx, o); err != nil {
 				return err
 			}

@@ -56,10 +56,14 @@ type parameter struct {
 	rule     string // where the figure comes from
 	duration *time.Duration
 	number   *int
+	off      bool // "off" will do, and is zero
 	memory   *uint32
 	least    time.Duration // or a plain number for number
 	most     time.Duration
 }
+
+// off is how a figure says that something never happens.
+const off = "off"
 
 const day = 24 * time.Hour
 
@@ -83,6 +87,10 @@ func (p *policy) parameters() []parameter {
 		{key: "pin.change.regenerations", rule: "R26", number: &p.pins.Regenerations, least: 1, most: 10},
 		{key: "pin.change.slips", rule: "R26", number: &p.pins.Slips, least: 1, most: 20},
 		{key: "pin.validity.recovery", rule: "R39", duration: &p.pins.ValidityRecovery, least: day, most: 30 * day},
+		{key: "pin.inactive.citizen", rule: "R27", number: &p.pins.InactiveMonths, least: 1, most: 60, off: true},
+		{key: "pin.inactive.intermediary", rule: "R27", number: &p.pins.InactiveMonthsIntermediary, least: 1, most: 60, off: true},
+		{key: "pin.dismissal.notice", rule: "R7", duration: &p.pins.Dismissal, least: day, most: 365 * day},
+		{key: "pin.kind_after_recovery", rule: "R12", duration: &p.pins.KindAfterRecovery, least: day, most: 60 * day},
 		{key: "recovery.code", rule: "R38", duration: &p.pins.Procedures.RecoveryLife, least: 10 * time.Minute, most: 2 * day},
 		{key: "revocation.code", rule: "R50", duration: &p.pins.Procedures.RevocationLife, least: 10 * time.Minute, most: 2 * day},
 		{key: "procedure.tries", rule: "R38", number: &p.pins.Procedures.Tries, least: 3, most: 10},
@@ -178,6 +186,10 @@ func (q parameter) set(text string, unbounded bool) error {
 		*q.duration = d
 		return q.within(d, unbounded, func(d time.Duration) string { return d.String() })
 	}
+	if q.off && text == off {
+		*q.number = 0
+		return nil
+	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n > math.MaxInt32 {
 		return fmt.Errorf("%q is no whole number, or too large", text)
@@ -219,6 +231,8 @@ func (q parameter) value() any {
 	switch {
 	case q.duration != nil:
 		return q.duration.String()
+	case q.off && *q.number == 0:
+		return off
 	case q.number != nil:
 		return *q.number
 	case *q.memory == 0: // the installation keeps what it has, at first the floor
