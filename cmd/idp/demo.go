@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -121,8 +122,8 @@ func (c *demoCommand) open(ctx context.Context, i *invocation, v *services, g *e
 	if err != nil {
 		return fmt.Errorf("prepare the person with an active PIN: %w", err)
 	}
-	// her halves are used up: what is left in the outbox is his alone
-	if err := os.RemoveAll(v.settings.OutboxDir); err != nil {
+	// her halves are used up: those that are left in the outbox are his alone
+	if err := v.forgetHalves(); err != nil {
 		return err
 	}
 	if err := v.issue(ctx, newcomer); err != nil {
@@ -220,6 +221,18 @@ func (v *services) activate(ctx context.Context, cf string) (credentials.PIN, er
 	}
 	_, err = v.pins.Confirm(ctx, operator(), id, first, change.Candidate)
 	return change.Candidate, err
+}
+
+// forgetHalves takes halves that are used up out of the outbox. Notices stay,
+// and may be arriving still.
+func (v *services) forgetHalves() error {
+	messages, err := demo.Read(v.settings.OutboxDir)
+	for _, m := range messages {
+		if strings.HasPrefix(m.Key, "pin-half-") {
+			err = errors.Join(err, os.Remove(filepath.Join(v.settings.OutboxDir, m.Name)))
+		}
+	}
+	return err
 }
 
 // halves reads a first PIN from the outbox.

@@ -208,7 +208,7 @@ func (h *house) activePIN(cf string) string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if err := os.RemoveAll(h.settings.OutboxDir); err != nil { // the next person's halves must not be mixed with hers
+	if err := h.forgetHalves(); err != nil { // the next person's halves must not be mixed with hers
 		h.t.Fatal(err)
 	}
 	return pin.Reveal()

@@ -90,7 +90,7 @@ func TestPolicyFile(t *testing.T) {
 func TestPolicyShow(t *testing.T) {
 	t.Parallel()
 	s := bare(t)
-	file := s.file("policy.json", `{"lock.wait": "7m", "pin.validity.enrolment": "30d", "lock.threshold": 5}`)
+	file := s.file("policy.json", `{"lock.wait": "7m", "pin.validity.enrolment": "30d", "lock.threshold": 5, "pin.inactive.intermediary": "off"}`)
 	shown := map[string]map[string]any{}
 	for _, line := range s.list("policy", "show", "--policy-file", file) {
 		shown[line["key"].(string)] = line
@@ -106,6 +106,7 @@ func TestPolicyShow(t *testing.T) {
 		"session.absolute": {"8h0m0s", "built-in"}, "token.access": {"10m0s", "built-in"}, "token.code": {"1m0s", "built-in"},
 		"token.refresh_grace": {"30s", "built-in"}, "clients.secret_overlap": {"24h0m0s", "built-in"}, "hash.memory_kib": {47104.0, "built-in"},
 		"drain.delay": {"5s", "built-in"}, "pin.change.months": {6.0, "built-in"}, "pin.change.months_intermediary": {3.0, "built-in"},
+		"pin.inactive.citizen": {"off", "built-in"}, "pin.inactive.intermediary": {"off", file}, "pin.dismissal.notice": {"1440h0m0s", "built-in"},
 	} {
 		if got := shown[key]; got["value"] != want.value || got["origin"] != want.origin || got["rule"] == "" {
 			t.Errorf("%s = %v, want %v from %s", key, got, want.value, want.origin)
