@@ -81,7 +81,7 @@ func newRing(t testing.TB) *secrets.Ring {
 func newFixture(t testing.TB, db *database.DB, ring *secrets.Ring, options ...option) *fixture {
 	t.Helper()
 	f := &fixture{t: t, rejects: map[delivery.Channel]bool{}, pinOf: map[citizens.ID]credentials.PIN{}}
-	d := Deps{DB: db, Seal: ring.AEAD(secrets.RequestsSeal), Keys: ring.PRF(secrets.PINPepper), Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	d := Deps{DB: db, Seal: ring.AEAD(secrets.RequestsSeal), Keys: ring.PRF(secrets.RequestsIndex), Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	var err error
 	d.Audit, err = audit.New(audit.Deps{DB: db, Verifier: ring.AuditVerifier()})
 	f.must(err)

@@ -2,6 +2,7 @@ package contacts
 
 import (
 	"context"
+	"time"
 
 	"ente.example/idp/citizens"
 )
@@ -19,6 +20,12 @@ type Entry struct {
 	// Removable: there would be a proved contact left.
 	Removable bool
 }
+
+// Pause is how long a change waits that somebody asks for with his PIN.
+func (s *Service) Pause() time.Duration { return s.policy.CoolingCitizen }
+
+// Reaches reports whether messages can leave by a kind of contact.
+func (s *Service) Reaches(kind citizens.ContactKind) bool { return s.outbox.Has(channelOf(kind)) }
 
 // List tells a person's contacts and what is under way, one entry a kind, in
 // the order of citizens.ContactKinds.

@@ -103,12 +103,9 @@ func (s *Service) proved(ctx context.Context, by audit.Actor, r row) error {
 		return s.cool(ctx, by, now)
 	})
 	if err == nil && over {
-		err = ErrCodeWrong
+		return ErrCodeWrong
 	}
-	if err != nil {
-		return wrap("prove a contact", err)
-	}
-	return nil
+	return wrap("prove a contact", err)
 }
 
 // gone reports whether a change that could not be moved is over; one that is

@@ -16,6 +16,7 @@ import (
 
 	"ente.example/idp/citizens"
 	"ente.example/idp/clients"
+	"ente.example/idp/contacts"
 	"ente.example/idp/credentials"
 	"ente.example/idp/database"
 	"ente.example/idp/enrolment"
@@ -34,6 +35,8 @@ type Deps struct {
 	Credentials  *credentials.Service
 	// Requests may be nil: nobody can then ask for a PIN here.
 	Requests *enrolment.Requests
+	// Contacts may be nil: nobody can then change them here.
+	Contacts *contacts.Service
 	// Captchas may be nil: no page then has or asks for a captcha.
 	Captchas *throttle.Captchas
 	// Lock is what is said about waiting; zero says the rule's figures.
@@ -65,4 +68,5 @@ func (h *Handler) Mount(e *echo.Echo) {
 	h.mountRequest(e)
 	h.mountAccount(e)
 	h.mountAccountPIN(e)
+	h.mountContacts(e)
 }

@@ -196,7 +196,7 @@ func kindsOfPages() []Page {
 		PINHome{}, PINLost{},
 		Recover{}, RecoverConfirm{}, Revoke{}, RevokeConfirm{}, Report{}, Neutral{}, Done{}, LinkDead{},
 		Request{}, RequestConfirm{}, Track{}, Withdraw{},
-		Account{}, AccountIdle{}, AccountPIN{},
+		Account{}, AccountIdle{}, AccountPIN{}, AccountContacts{}, ContactConfirm{},
 	}
 }
 

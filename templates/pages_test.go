@@ -120,7 +120,7 @@ func TestNoLinkToWhatIsNotBuilt(t *testing.T) {
 		"/pin", "/pin/lost", "/account", "/account/idle",
 		// named only where PINHome and PINLost are told that they are there
 		"/pin/request", "/pin/request/confirm", "/pin/recover", "/pin/revoke", "/pin/track", "/account/pin", "/authorize/",
-		"/account/contacts", // only where it is built
+		"/account/contacts", "/account/contacts/confirm", // only where it is built
 		"/pin/recover/confirm", "/pin/revoke/confirm", "/pin/report", "/captcha/",
 	}
 	for _, st := range templatestest.States() {

@@ -120,8 +120,9 @@ func TestEveryKeyIsUsed(t *testing.T) {
 		`^alternative\.`,                                                                            // login.html
 		`^pin-lost\.(used|contacts|card)`,                                                           // pin-lost.html, by question
 		`^request\.(hint|step|slot|half)\.`, `^request\.(person|residence|contacts|review)\.title$`, // pin-request.html
-		`^area\.(page|contact)\.`, // layout.html, account.html
-		`^track\.state\.`,         // pin-track.html
+		`^area\.(page|contact)\.`,                                                           // layout.html, account.html
+		`^track\.state\.`,                                                                   // pin-track.html
+		`^contacts\.(set|remove|prove|field|failed)\.`, `^contacts\.(too-many|last|over)\.`, // account-contacts.html, by step, kind, reason, problem
 	}
 	for key := range catalogue(t, fallback) {
 		used := strings.Contains(source.String(), `"`+key+`"`)

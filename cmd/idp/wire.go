@@ -233,7 +233,7 @@ func (v *services) services() (err error) {
 	}
 	v.contacts, err = contacts.New(contacts.Deps{
 		DB: v.db, Citizens: v.citizens, Pins: v.pins, Outbox: v.outbox, Audit: v.audit, Seal: v.keys.AEAD(secrets.RequestsSeal),
-		Keys: v.keys.PRF(secrets.PINPepper), Notify: v.pins.Notify, Receipts: v.settings.PECIMAPURL != "", Site: v.settings.Issuer,
+		Keys: v.keys.PRF(secrets.RequestsIndex), Notify: v.pins.Notify, Receipts: v.settings.PECIMAPURL != "", Site: v.settings.Issuer,
 		Policy: v.policy.contacts, Logger: v.logger,
 	})
 	if err != nil {
@@ -318,7 +318,7 @@ func (v *services) site() (*web.Server, error) {
 	own, err := selfservice.New(selfservice.Deps{
 		DB: v.db, Sessions: v.sessions, Citizens: v.citizens, Issuer: v.settings.Issuer,
 		Interactions: v.interactions, Clients: v.clients, Credentials: v.pins, Captchas: v.captchas, Lock: v.policy.lock,
-		Requests: v.requests,
+		Requests: v.requests, Contacts: v.contacts,
 	})
 	if err != nil {
 		return nil, err
