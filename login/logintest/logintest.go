@@ -241,3 +241,6 @@ func (h *House) PIN(fiscalCode string) string {
 	must(h.Credentials.Confirm(ctx, by, id, first, change.Candidate))(h.t)
 	return change.Candidate.Reveal()
 }
+
+// Outbox is where this node's messages leave.
+func (h *House) Outbox() *delivery.Outbox { return h.outbox }
