@@ -56,6 +56,7 @@ func TestBrowser(t *testing.T) {
 		"picture of the sign-in page": testPicture,
 	}
 	maps.Copy(parts, procedures())
+	maps.Copy(parts, ownArea())
 	for name, part := range parts {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
