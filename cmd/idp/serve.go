@@ -70,7 +70,7 @@ func (c *serveCommand) Run(i *invocation) error {
 
 // serve runs the listeners and the workers named until ctx ends.
 func (v *services) serve(ctx context.Context, workers []string, ready func(public, admin net.Addr)) error {
-	site, err := v.site()
+	site, err := v.site() //nolint:contextcheck // its handlers go by the context of their request
 	if err != nil {
 		return err
 	}
