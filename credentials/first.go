@@ -133,8 +133,8 @@ func (s *Service) Holding(ctx context.Context, id citizens.ID) (live, pending bo
 	return live, pending, wrap("look for a PIN", err)
 }
 
-// LastLetter is when a second half last left for somebody by post, whoever had
-// it sent; the zero time for never.
+// LastLetter is when a second half last left for somebody by post that came to
+// nothing, whoever had it sent; the zero time for never.
 func (s *Service) LastLetter(ctx context.Context, id citizens.ID) (time.Time, error) {
 	at, err := s.store.lastLetter(ctx, id)
 	return at, wrap("look for a letter", err)

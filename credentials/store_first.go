@@ -25,11 +25,13 @@ func (s store) fates(ctx context.Context, pins []ID) ([]fateRow, error) {
 	return list, err
 }
 
-// lastLetter leaves recoveries out: their halves go by telephone and mail.
+// lastLetter leaves recoveries out, whose halves go by telephone and mail, and
+// letters that have done their work: the PIN was used, or its owner had it
+// revoked and may ask for another at once (R52).
 func (s store) lastLetter(ctx context.Context, id citizens.ID) (time.Time, error) {
 	var last struct{ SecondHalfAt database.Time }
 	err := s.db.Read(ctx).Raw(`SELECT second_half_at FROM credentials
-WHERE citizen_id = ? AND origin = ? AND second_half_at IS NOT NULL ORDER BY second_half_at DESC LIMIT 1`, id, enrolment).Scan(&last).Error
+WHERE citizen_id = ? AND origin = ? AND second_half_at IS NOT NULL AND state NOT IN (?, ?) ORDER BY second_half_at DESC LIMIT 1`, id, enrolment, superseded, Revoked).Scan(&last).Error
 	return last.SecondHalfAt.Time, err
 }
 

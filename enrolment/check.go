@@ -121,7 +121,8 @@ func (q *Requests) find(ctx context.Context, r request, a Application) (citizens
 	if err != nil {
 		return who, c, err
 	}
-	c.letter = !last.IsZero() && now.Before(last.Add(q.policy.LetterPause))
+	// both halves made anew for the same request are the one letter (R20)
+	c.letter = r.Reissues == 0 && !last.IsZero() && now.Before(last.Add(q.policy.LetterPause))
 	c.moved = who.ResidenceChangedAt != nil && now.Before(who.ResidenceChangedAt.Add(q.policy.MovedPause))
 	home, err := q.archive.Residence(ctx, who.ID)
 	if err != nil {

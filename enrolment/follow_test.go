@@ -12,14 +12,14 @@ import (
 )
 
 // R20: no half is sent again; both die and two new ones leave, once, and only
-// when the letter is late and the last one no longer young (§5.5).
+// when the letter is late.
 func TestR20NotArrived(t *testing.T) {
 	eachApplicants(t, func(t *testing.T, a *applicants) {
 		id := a.person(mario)
 		tracking := a.requested(application(mario))
 		lost := a.first(id)
 		a.wants("too early", a.requests.NotArrived(t.Context(), anyone, tracking, code(mario)), ErrUnknownRequest)
-		a.shift(31 * day)
+		a.shift(22 * day)
 		got, err := a.requests.Track(t.Context(), tracking, code(mario))
 		a.must(err)
 		if !got.MayReissue {
@@ -37,7 +37,7 @@ func TestR20NotArrived(t *testing.T) {
 		a.went(delivery.PINHalf2, 2)
 		a.refused(mario, lost)
 		a.right(mario, a.first(id))
-		a.shift(31 * day)
+		a.shift(22 * day)
 		a.must(a.requests.NotArrived(t.Context(), anyone, tracking, code(mario)))
 		a.works()
 		a.went(delivery.PINHalf1, 2) // now somebody calls
@@ -45,23 +45,6 @@ func TestR20NotArrived(t *testing.T) {
 			t.Errorf("reason %q, want %q", got, whyNotArrived)
 		}
 		a.is(mario, credentials.ExpiredUnused)
-	})
-}
-
-// §5.5: while the last letter is young a late one is a matter for a call.
-func TestR20NotArrivedSoon(t *testing.T) {
-	eachApplicants(t, func(t *testing.T, a *applicants) {
-		id := a.person(mario)
-		tracking := a.requested(application(mario))
-		lost := a.first(id)
-		a.shift(22 * day)
-		a.must(a.requests.NotArrived(t.Context(), anyone, tracking, code(mario)))
-		a.works()
-		a.refused(mario, lost)
-		a.went(delivery.PINHalf2, 1)
-		a.approves(a.calls(1)[0].ID)
-		a.went(delivery.PINHalf2, 2) // the contact centre knows who asked
-		a.right(mario, a.first(id))
 	})
 }
 
@@ -110,7 +93,6 @@ func TestRequestFollowsItsPIN(t *testing.T) {
 		in := application(mario)
 		in.Contacts.Mobile = a.mobile("+393490000041")
 		second := a.requested(in) // R52: at once, though a letter has just left
-		a.approves(a.calls(1)[0].ID)
 		a.stands(first, mario, ProgressClosed)
 		a.stands(second, mario, ProgressPart2)
 		a.is(mario, credentials.Issued)

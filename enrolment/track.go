@@ -117,7 +117,7 @@ func (q *Requests) late(ctx context.Context, r request) (time.Time, bool, error)
 
 // NotArrived is "non mi è arrivata" (R20). No half is sent again, because
 // nobody has a readable copy: both die, and two new ones are made, once by
-// themselves, and after a call the next time or while the last letter is young. Pressed twice it does so once.
+// themselves, and after a call the next time. Pressed twice it does so once.
 //
 // ErrUnknownRequest stands for everything that is not a letter too late.
 func (q *Requests) NotArrived(ctx context.Context, by audit.Actor, tracking credentials.Code, fc citizens.FiscalCode) error {
@@ -140,8 +140,7 @@ func (q *Requests) NotArrived(ctx context.Context, by audit.Actor, tracking cred
 }
 
 func (q *Requests) reissue(ctx context.Context, by audit.Actor, r request) error {
-	lately := r.Now.Before(r.SecondHalfAt.Add(q.policy.LetterPause)) // §5.5
-	if r.Reissues >= q.policy.Reissues || lately {
+	if r.Reissues >= q.policy.Reissues {
 		return q.lose(ctx, r.CredentialID, whyNotArrived)
 	}
 	taken, err := q.pins.Discard(ctx, by, r.CredentialID, "not arrived")
