@@ -233,12 +233,11 @@ func TestNeverTwoLivePINsWhateverIsAskedFor(t *testing.T) {
 		rapid.Check(t, func(rt *rapid.T) {
 			people++
 			w := &walk{mailroom: m, rt: rt, visited: visited, cf: provisional(people)}
-			w.id = m.person(w.cf, append(withContacts(), "health_card_expiry=2999-12-31")...)
+			w.moves("US")
 			clear(m.down)
-			if people%5 == 1 { // chance alone seldom gets all the way through a recovery
-				for _, step := range []func(){w.issues, w.uses, w.starts, w.confirms, w.delivers, w.uses, w.check} {
-					step()
-				}
+			for _, step := range w.opening(people % 5) {
+				step()
+				w.check()
 			}
 			rt.Repeat(map[string]func(*rapid.T){
 				"":            func(*rapid.T) { w.check() },
@@ -258,7 +257,12 @@ func TestNeverTwoLivePINsWhateverIsAskedFor(t *testing.T) {
 				"suspend":     func(*rapid.T) { _ = m.Suspend(t.Context(), staff, code(w.cf), "report") },
 				"resume":      func(*rapid.T) { _ = m.Resume(t.Context(), staff, code(w.cf), "mistake") },
 				"report":      func(*rapid.T) { w.reports() },
-				"sweep":       func(*rapid.T) { m.must(m.Sweep(t.Context())) },
+				"at will":     func(*rapid.T) { w.changes() },
+				"half lost":   func(*rapid.T) { w.loses() },
+				"come home":   func(*rapid.T) { w.moves("IT") },
+				"go abroad":   func(*rapid.T) { w.moves("US") },
+				"sweep":       func(*rapid.T) { w.sweeps() },
+				"months":      func(*rapid.T) { m.shift(61 * 24 * time.Hour) },
 				"minutes":     func(*rapid.T) { m.shift(16 * time.Minute) },
 				"a day":       func(*rapid.T) { m.shift(25 * time.Hour) },
 				"a week":      func(*rapid.T) { m.shift(8 * 24 * time.Hour) },
@@ -266,13 +270,68 @@ func TestNeverTwoLivePINsWhateverIsAskedFor(t *testing.T) {
 		})
 		for _, want := range []string{
 			"recovery completed", "recovery cancelled", "recovery refused_first_pin", "recovery refused_suspended",
-			"revocation completed", "revocation superseded",
+			"revocation completed", "revocation superseded", "recovery delivery_failed", "PIN inactive", "PIN dismissed",
 		} {
 			if visited[want] == 0 {
 				t.Errorf("no walk came to %s: %v", want, visited)
 			}
 		}
-	})
+	}, func(d *Deps) { d.Eligibility, d.Policy.InactiveMonths = citizens.Current, 4 })
+}
+
+// opening is how a walk begins: chance alone seldom gets all the way through a
+// recovery, or into a state that only months bring.
+func (w *walk) opening(n int) []func() {
+	months := func() { w.shift(130 * 24 * time.Hour) }
+	return [][]func(){
+		nil,
+		{w.issues, w.uses, w.starts, w.confirms, w.delivers, w.uses},
+		{w.issues, w.revokes, w.revokes},
+		{w.issues, w.uses, func() { w.moves("IT") }, months, w.sweeps, months, w.sweeps, w.uses, func() { w.moves("US") }, w.uses},
+		{w.issues, w.uses, months, w.sweeps, w.uses, w.starts, w.confirms, w.delivers, w.loses, w.starts, w.confirms, w.delivers, w.uses},
+	}[n]
+}
+
+// moves says where the person lives, which decides who may have a PIN.
+func (w *walk) moves(country string) {
+	w.id = w.person(w.cf, append(withContacts(), "health_card_expiry=2999-12-31", "residence_country="+country)...)
+}
+
+// changes is a change that somebody who is signed in asks for.
+func (w *walk) changes() {
+	id, err := w.StartVoluntaryChange(w.t.Context(), anyone, w.id)
+	if errors.Is(err, ErrNoPIN) {
+		return
+	}
+	w.must(err)
+	next := w.shown(id).Candidate
+	for _, pin := range w.pins {
+		w.sql("DELETE FROM pin_throttle")
+		if w.fixture.confirm(id, pin, next) == nil {
+			w.pins = append(w.pins, next)
+			return
+		}
+	}
+	w.rt.Fatal("no PIN that ever was confirms a change of the one in use")
+}
+
+// loses is a transport that changes its mind about a half.
+func (w *walk) loses() {
+	if w.count("deliveries WHERE citizen_id = ? AND message = 'pin-half-1' AND channel = 'sms'", w.id) > 0 {
+		w.outcome(delivery.PINHalf1, delivery.SMS, delivery.SMSFailed)
+	}
+}
+
+// sweeps leaves nothing whose time was over. What the first sweep gives back its
+// state, the second finds as it is.
+func (w *walk) sweeps() {
+	w.must(w.Sweep(w.t.Context()))
+	w.must(w.Sweep(w.t.Context()))
+	now := w.db.NowExpr()
+	if n := w.count(`credentials WHERE state IN ('issued', 'active', 'inactive', 'dismissed') AND look_at <= ?
+OR state IN ('pending_delivery', 'issued') AND due_at <= ? OR state IN ('issued', 'active', 'inactive') AND dismissal_at <= ?`, now, now, now); n > 0 {
+		w.rt.Fatalf("%d PINs stand still", n)
+	}
 }
 
 func (w *walk) check() {
@@ -294,7 +353,8 @@ WHERE d.state IN ('held', 'queued') AND d.message IN ('pin-half-1', 'pin-half-2'
 		w.rt.Fatalf("%d parts of dead PINs wait to be sent", n)
 	}
 	var states []string
-	w.must(w.db.Read(w.t.Context()).Raw(`SELECT kind || ' ' || state FROM pin_procedures WHERE citizen_id = ?`, w.id).Scan(&states).Error)
+	w.must(w.db.Read(w.t.Context()).Raw(`SELECT kind || ' ' || state FROM pin_procedures WHERE citizen_id = ?
+UNION ALL SELECT 'PIN ' || state FROM credentials WHERE citizen_id = ?`, w.id, w.id).Scan(&states).Error)
 	for _, s := range states {
 		w.visited[s]++
 	}

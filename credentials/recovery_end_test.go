@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"ente.example/idp/citizens"
 	"ente.example/idp/database/databasetest"
 	"ente.example/idp/delivery"
 )

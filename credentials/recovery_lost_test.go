@@ -8,8 +8,8 @@ import (
 	"ente.example/idp/delivery"
 )
 
-// reports is a transport that tells what became of the newest message of a key.
-func (m *mailroom) reports(key delivery.MessageKey, by delivery.Channel, r delivery.Result) {
+// outcome is what a transport tells of the newest message of a key.
+func (m *mailroom) outcome(key delivery.MessageKey, by delivery.Channel, r delivery.Result) {
 	m.t.Helper()
 	var ref string
 	m.must(m.db.Read(m.t.Context()).Raw(`SELECT ref FROM deliveries WHERE message = ? AND channel = ? ORDER BY created_at DESC, id DESC LIMIT 1`,
@@ -39,11 +39,11 @@ func TestAHalfLostAfterTheHandOver(t *testing.T) {
 			m.must(m.confirm(mario, codeOf(l), linkOf(l)))
 			m.deliver()
 			first := m.first(m.person(mario, withContacts()...))
-			m.reports(c.key, c.by, delivery.PECFailing) // not yet the end
+			m.outcome(c.key, c.by, delivery.PECFailing) // not yet the end
 			m.is(mario, Issued)
 			m.forgetLetters()
-			m.reports(c.key, c.by, c.result)
-			m.reports(c.key, c.by, c.result) // transports repeat themselves
+			m.outcome(c.key, c.by, c.result)
+			m.outcome(c.key, c.by, c.result) // transports repeat themselves
 			m.deliver()
 			m.is(mario, ExpiredUnused)
 			m.refused(mario, first)
@@ -75,17 +75,17 @@ func TestAHalfLostTooLateOrTooEarly(t *testing.T) {
 		m.must(m.confirm(mario, code_, link))
 		m.down[delivery.SMS] = context.DeadlineExceeded
 		m.deliver() // one half is out
-		m.reports(delivery.PINHalf2, delivery.Email, delivery.PECFailed)
+		m.outcome(delivery.PINHalf2, delivery.Email, delivery.PECFailed)
 		delete(m.down, delivery.SMS)
 		m.at(stepUndelivered)
 		m.is(mario, Active)
 		m.right(mario, old)
 		pin := m.change(mario, m.confirmed(mario))
-		m.reports(delivery.PINHalf1, delivery.SMS, delivery.SMSFailed)
+		m.outcome(delivery.PINHalf1, delivery.SMS, delivery.SMSFailed)
 		m.right(mario, pin)
 		m.is(mario, Active)
 		first := m.issued(anna, withContacts()...)
-		m.reports(delivery.PINHalf1, delivery.SMS, delivery.SMSFailed)
+		m.outcome(delivery.PINHalf1, delivery.SMS, delivery.SMSFailed)
 		m.right(anna, first)
 	})
 }
@@ -95,7 +95,7 @@ func TestALostPINIsNoPINForEver(t *testing.T) {
 	mailrooms(t, func(t *testing.T, m *mailroom) {
 		m.active(mario, withContacts()...)
 		m.confirmed(mario)
-		m.reports(delivery.PINHalf1, delivery.SMS, delivery.SMSFailed)
+		m.outcome(delivery.PINHalf1, delivery.SMS, delivery.SMSFailed)
 		m.issue(mario)
 		m.must(m.Revoke(t.Context(), staff, code(mario), "report"))
 		m.start(mario, mobile, email)
@@ -109,7 +109,7 @@ func TestACodeLostAfterTheHandOver(t *testing.T) {
 		m.active(mario, withContacts()...)
 		m.start(mario, mobile, pec)
 		l := m.last(RecoveryCode)
-		m.reports(RecoveryCode, delivery.PEC, delivery.PECFailed)
+		m.outcome(RecoveryCode, delivery.PEC, delivery.PECFailed)
 		m.at(stepUndelivered)
 		m.wants("the code", m.confirm(mario, codeOf(l), linkOf(l)), ErrLinkDead)
 		m.confirmed(mario)
