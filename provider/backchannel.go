@@ -20,7 +20,7 @@ import (
 // is slow or away holds up nobody's sign-out.
 
 const (
-	typLogoutToken = "logout+jwt"
+	typLogoutToken = "logout+jwt" //nolint:gosec // the name of a kind of token
 	logoutEvent    = "http://schemas.openid.net/event/backchannel-logout"
 	// logoutTokenLife is short, as §2.4 recommends: each try gets a new token.
 	logoutTokenLife = 2 * time.Minute

@@ -162,7 +162,7 @@ func (p *Provider) firstProof(ctx context.Context, thumbprint, jti string) error
 // nonce is a time and its HMAC: nothing has to be kept for it, and every node
 // knows it again.
 func (p *Provider) nonce(now time.Time) string {
-	at := binary.BigEndian.AppendUint64(nil, uint64(now.Unix())) //nolint:gosec // after 1970
+	at := binary.BigEndian.AppendUint64(nil, uint64(now.Unix()))
 	mac, err := p.refreshKey.ComputePrimaryPRF(append([]byte("dpop/nonce/v1"), at...), 16)
 	if err != nil {
 		return "" // no nonce is no harm: none is asked for
@@ -175,7 +175,7 @@ func (p *Provider) ourNonce(text string, now time.Time) bool {
 	if err != nil || len(raw) != 24 {
 		return false
 	}
-	at := time.Unix(int64(binary.BigEndian.Uint64(raw)), 0) //nolint:gosec // compared with p.nonce, which made it
+	at := time.Unix(int64(binary.BigEndian.Uint64(raw)), 0)
 	return subtle.ConstantTimeCompare([]byte(p.nonce(at)), []byte(text)) == 1 && now.Sub(at) <= nonceLife && !at.After(now.Add(assertionSkew))
 }
 

@@ -80,7 +80,7 @@ func (r *authRequest) checkResponse() error {
 		return badRequest(codeInvalidRequest, "response_type is missing")
 	case !slices.Contains(clients.ResponseTypes(), kind):
 		return badRequest(codeUnsupportedResponseType, "the response type is not supported")
-	case !slices.Contains(r.client.ResponseTypes, kind):
+	case !slices.Contains(r.client.ResponseTypes, kind), r.answers(typeCode) && !r.client.AllowsGrant(clients.GrantAuthorizationCode):
 		return badRequest(codeUnauthorizedClient, "the client is not registered for this response type")
 	case mode != "" && !slices.Contains(responseModes(), mode):
 		return badRequest(codeInvalidRequest, "the response mode is not supported")
@@ -103,7 +103,7 @@ func (p *Provider) front(ctx context.Context, r *authRequest, s standing, answer
 			return err
 		}
 		answer["access_token"], answer["token_type"] = token, r.unit.confirmed.tokenType()
-		answer["expires_in"] = generation(uint32(p.lifetimes.AccessToken / time.Second)) //nolint:gosec // a few minutes
+		answer["expires_in"] = generation(uint32(p.lifetimes.AccessToken / time.Second))
 		answer["scope"] = scopeText(g.Scopes)
 	}
 	if !r.answers(typeIDToken) {
