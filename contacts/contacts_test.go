@@ -3,6 +3,7 @@ package contacts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -558,6 +559,27 @@ func TestOldRowsLeave(t *testing.T) {
 		f.sweep()
 		if f.number(`contact_changes`) != 0 {
 			t.Error("a row stays")
+		}
+	})
+}
+
+// Nobody hides a change behind others: whoever has the PIN may let three end by
+// himself, and what begins to count after the fourth is told all the same
+// (pin-rules §5.4, §5.9).
+func TestEveryPauseIsTold(t *testing.T) {
+	each(t, func(t *testing.T, f *fixture) {
+		id := f.person(mario, "mobile", oldMobile, "email", oldMail)
+		for i := range 4 {
+			f.forget()
+			v := value(fmt.Sprintf("+3934900000%02d", i))
+			f.cools(id, v)
+			if got, want := f.told(NoticeProved), []string{oldMobile, v.Reveal(), oldMail}; !slices.Equal(got, want) {
+				t.Fatalf("of change %d were told %v, want %v", i+1, got, want)
+			}
+			if i < 3 {
+				f.must(f.Withdraw(t.Context(), citizen(id), id, citizens.Mobile))
+				f.deliver()
+			}
 		}
 	})
 }

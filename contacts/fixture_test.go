@@ -89,7 +89,7 @@ func newFixture(t testing.TB, db *database.DB, ring *secrets.Ring, options ...op
 	f.must(err)
 	d.Outbox = f.outboxOf(db, ring, d.Audit)
 	f.pins = f.pinsOf(d, ring)
-	d.Pins, d.Notify = f.pins, f.pins.Notify
+	d.Pins, d.Notify = f.pins, f.pins.Warn
 	for _, o := range options {
 		o(&d)
 	}
@@ -122,7 +122,6 @@ func (f *fixture) pinsOf(d Deps, ring *secrets.Ring) *credentials.Service {
 	hasher, err := credentials.NewHasher(credentials.HasherDeps{DB: d.DB, Cost: credentials.Cost{Memory: 8, Passes: 1, Threads: 1}, Queue: 5000})
 	f.must(err)
 	policy := credentials.DefaultPolicy()
-	policy.Procedures.Notices = 1000 // these tests count notices of their own
 	pins, err := credentials.New(credentials.Deps{
 		DB: d.DB, Citizens: d.Citizens, Throttle: guard, Outbox: d.Outbox, Audit: d.Audit, Pepper: ring.PRF(secrets.PINPepper),
 		Wrap: ring.AEAD(secrets.PINWrap), Candidates: ring.AEAD(secrets.CandidateSeal), Hasher: hasher, Policy: policy,

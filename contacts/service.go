@@ -35,7 +35,8 @@ type Deps struct {
 	Seal     tink.AEAD // the contacts of a change, at rest
 	Keys     *prf.Set  // HMACs of codes, links and targets
 	// Notify tells a person something at the contacts on file, and at these
-	// too, in the caller's transaction (credentials.Service.Notify).
+	// too, in the caller's transaction (credentials.Service.Warn: each of a few
+	// changes in a day is told, or the last would hide behind the others).
 	Notify func(ctx context.Context, who citizens.Citizen, key delivery.MessageKey, words delivery.Words, also ...citizens.Contact) error
 	// Receipts says that the provider's receipts of PEC are read here. Without
 	// them nobody could ever prove a PEC address as the rule wants, and the code

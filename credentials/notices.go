@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -40,11 +41,22 @@ func (s *Service) Notify(ctx context.Context, who citizens.Citizen, key delivery
 }
 
 func (s *Service) tell(ctx context.Context, who citizens.Citizen, key delivery.MessageKey, words delivery.Words, ways []way) error {
+	return s.tellUpTo(ctx, s.policy.Procedures.Notices, who, key, words, ways)
+}
+
+// Warn is Notify however often the person has been told the same that day. It is
+// for what he must be able to object to and what has a limit a day of its own:
+// else whoever does it a few times, and takes it back, does it once more unseen.
+func (s *Service) Warn(ctx context.Context, who citizens.Citizen, key delivery.MessageKey, words delivery.Words, also ...citizens.Contact) error {
+	return s.tellUpTo(ctx, math.MaxInt, who, key, words, s.everyWay(who, also))
+}
+
+func (s *Service) tellUpTo(ctx context.Context, most int, who citizens.Citizen, key delivery.MessageKey, words delivery.Words, ways []way) error {
 	if len(ways) == 0 || who.DeceasedOn != nil {
 		return nil
 	}
 	n, now, err := s.store.noticesToday(ctx, who.ID, key)
-	if err != nil || n >= s.policy.Procedures.Notices {
+	if err != nil || n >= most {
 		return err
 	}
 	var link, code Code

@@ -35,7 +35,7 @@ func (q *Requests) tellOthers(ctx context.Context, who citizens.Citizen, a Appli
 	for _, kind := range citizens.ContactKinds() {
 		c := who.Contacts.Of(kind)
 		if !c.IsZero() && !c.Value.Same(a.contact().Value) {
-			return q.pins.Notify(ctx, who, key, nil)
+			return q.pins.Warn(ctx, who, key, nil)
 		}
 	}
 	return nil

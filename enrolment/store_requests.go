@@ -2,7 +2,9 @@ package enrolment
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -64,9 +66,29 @@ ON CONFLICT (tracking_key) DO NOTHING`,
 	return r.RowsAffected == 1, r.Error
 }
 
+// alone has the caller's transaction wait for every other one that begins a
+// request about this person or for this contact: what they have inserted and not
+// committed would not be counted. The two are taken in one order by everybody.
+func (s requestStore) alone(ctx context.Context, k proofOf) error {
+	if s.db.Dialect() == database.SQLite {
+		return nil // its writers stand in line anyway
+	}
+	locks := []int64{lockOf(k.fiscalCode), lockOf(k.contact)}
+	slices.Sort(locks)
+	for _, n := range locks {
+		if err := s.db.Write(ctx).Exec(`SELECT pg_advisory_xact_lock(?)`, n).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lockOf is a number for a key; two keys with one number only wait for each
+// other without need.
+func lockOf(key []byte) int64 { return int64(binary.BigEndian.Uint64(key)) } //nolint:gosec // G115: any number will do
+
 // begun is how many requests a person, and a contact, have begun in a day. The
-// new one is among them, so that of many at once no more than allowed get
-// through.
+// new one is among them.
 func (s requestStore) begun(ctx context.Context, k proofOf) (n int, err error) {
 	err = s.db.Read(ctx).Raw(`
 SELECT max(n) FROM (

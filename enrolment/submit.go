@@ -113,6 +113,9 @@ func (q *Requests) keep(ctx context.Context, by audit.Actor, a Application, trac
 	if err != nil {
 		return err
 	}
+	if err := q.store.alone(ctx, k); err != nil {
+		return err
+	}
 	fresh, err := q.store.insert(ctx, id, k, data, q.policy.CodeLife)
 	if err != nil || !fresh {
 		return err

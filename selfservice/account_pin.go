@@ -2,6 +2,7 @@ package selfservice
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"net/http"
 
@@ -18,10 +19,19 @@ func (h *Handler) mountAccountPIN(e *echo.Echo) {
 	e.POST(changePath, h.inside(h.changePIN))
 }
 
-// changing is the change of PIN that is open in this session (R26).
+// beganCookie is in the browser that began the change, and nowhere else.
+const beganCookie = "new-pin"
+
+// changing is the change of PIN that is open in this session (R26), if this
+// browser began it: a session that somebody else has got hold of must not show
+// him the PIN to come.
 func (h *Handler) changing(c echo.Context, r resident) login.Changing {
+	id := r.Change
+	if subtle.ConstantTimeCompare([]byte(id), []byte(web.CookieValue(c, beganCookie))) == 0 {
+		id = ""
+	}
 	return login.Changing{
-		Credentials: h.Credentials, ID: r.Change, By: login.Actor(c, &r.Session), Action: changePath,
+		Credentials: h.Credentials, ID: id, By: login.Actor(c, &r.Session), Action: changePath,
 		Hidden: login.SessionFields(&r.Session), Voluntary: true,
 	}
 }
@@ -69,9 +79,9 @@ func (h *Handler) changePIN(c echo.Context, r resident) error {
 // startPIN makes the new PIN and binds it to the session. Of two tabs the later
 // one counts: both then show its PIN.
 func (h *Handler) startPIN(c echo.Context, r resident) error {
-	err := h.DB.InTx(c.Request().Context(), func(ctx context.Context) error {
-		id, err := h.Credentials.StartVoluntaryChange(ctx, login.Actor(c, &r.Session), r.Citizen)
-		if err != nil {
+	var id credentials.ChangeID
+	err := h.DB.InTx(c.Request().Context(), func(ctx context.Context) (err error) {
+		if id, err = h.Credentials.StartVoluntaryChange(ctx, login.Actor(c, &r.Session), r.Citizen); err != nil {
 			return err
 		}
 		return h.Sessions.KeepChange(ctx, r.Session, id)
@@ -82,6 +92,7 @@ func (h *Handler) startPIN(c echo.Context, r resident) error {
 	case err != nil:
 		return err
 	}
+	c.SetCookie(web.Cookie(c, beganCookie, string(id)))
 	return c.Redirect(http.StatusSeeOther, changePath)
 }
 

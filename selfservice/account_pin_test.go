@@ -221,7 +221,8 @@ func TestR26PressesAtOnce(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		n, b, old, p := changing(t, db)
 		databasetest.Barrier(8, func(int) { b.Submit(p, "action", "start") })
-		p = b.Get("/account/pin")
+		// the answers may have come in another order than the changes began
+		p = follow(t, b, b.Submit(p, "action", "start"))
 		fresh := newPIN(t, p)
 		var done atomic.Int32
 		databasetest.Barrier(8, func(int) {
@@ -252,5 +253,28 @@ func TestAVoluntaryChangeIsAudited(t *testing.T) {
 				t.Errorf("no %s of the citizen's in %s", want, text)
 			}
 		}
+	})
+}
+
+// A session that somebody else holds as well does not give him the new PIN: it
+// is shown to the browser that had it made, and no other (pin-rules §5.4).
+func TestASessionAloneDoesNotShowTheNewPIN(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		n, b, old, p := changing(t, db)
+		thief := n.Browser()
+		thief.SetCookie("session", b.Cookie("session"))
+		stolen := thief.Get("/account/pin")
+		wantPage(t, stolen, "account-pin", "pin-change.expired")
+		if shownPIN.MatchString(stolen.Body) {
+			t.Fatal("who has the session reads the new PIN")
+		}
+		for _, action := range []string{"regenerate", "confirm"} {
+			got := follow(t, thief, thief.Submit(stolen, "action", action, "new_pin", "00000000", "old_pin", "00000000"))
+			if shownPIN.MatchString(got.Body) {
+				t.Errorf("%s shows the new PIN", action)
+			}
+		}
+		wantPage(t, b.Submit(p, "action", "confirm", "new_pin", newPIN(t, p), "old_pin", old), "done", "")
 	})
 }

@@ -233,7 +233,7 @@ func (v *services) services() (err error) {
 	}
 	v.contacts, err = contacts.New(contacts.Deps{
 		DB: v.db, Citizens: v.citizens, Pins: v.pins, Outbox: v.outbox, Audit: v.audit, Seal: v.keys.AEAD(secrets.RequestsSeal),
-		Keys: v.keys.PRF(secrets.RequestsIndex), Notify: v.pins.Notify, Receipts: v.settings.PECIMAPURL != "", Site: v.settings.Issuer,
+		Keys: v.keys.PRF(secrets.RequestsIndex), Notify: v.pins.Warn, Receipts: v.settings.PECIMAPURL != "", Site: v.settings.Issuer,
 		Policy: v.policy.contacts, Logger: v.logger,
 	})
 	if err != nil {
