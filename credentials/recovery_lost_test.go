@@ -115,3 +115,16 @@ func TestACodeLostAfterTheHandOver(t *testing.T) {
 		m.confirmed(mario)
 	})
 }
+
+// R29: a PIN past its age that nobody remembers is recovered like a young one.
+func TestR29APINOfAgeIsRecovered(t *testing.T) {
+	mailrooms(t, func(t *testing.T, m *mailroom) {
+		old := m.active(mario, withContacts()...)
+		m.shift(200 * days)
+		m.is(mario, ChangeDue)
+		first := m.confirmed(mario)
+		m.refused(mario, old)
+		m.change(mario, first)
+		m.is(mario, Active)
+	})
+}

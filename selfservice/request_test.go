@@ -51,7 +51,7 @@ func must[T any](t *testing.T, v T, err error) T {
 	return v
 }
 
-func newOffice(t *testing.T, db *database.DB) *office {
+func newOffice(t *testing.T, db *database.DB, options ...func(*selfservice.Deps)) *office {
 	t.Helper()
 	o := &office{House: logintest.New(t, db), t: t}
 	ring, err := secrets.New()
@@ -92,10 +92,14 @@ func newOffice(t *testing.T, db *database.DB) *office {
 		Seal: ring.AEAD(secrets.RequestsSeal), Index: ring.PRF(secrets.RequestsIndex),
 	})
 	must(t, o.requests, err)
-	pages, err := selfservice.New(selfservice.Deps{
+	deps := selfservice.Deps{
 		DB: o.DB, Sessions: o.Sessions, Citizens: o.Citizens,
 		Interactions: o.Interactions, Clients: o.Clients, Credentials: o.pins, Requests: o.requests,
-	})
+	}
+	for _, with := range options {
+		with(&deps)
+	}
+	pages, err := selfservice.New(deps)
 	must(t, pages, err)
 	pages.Mount(o.Echo)
 	return o
@@ -361,6 +365,39 @@ func TestDataAreCheckedOnce(t *testing.T) {
 		calls, err := o.requests.Calls().List(t.Context())
 		if err != nil || len(calls) != 1 || calls[0].Reasons[0] != "data differ from the codice fiscale" {
 			t.Errorf("calls %v, %v", calls, err)
+		}
+	})
+}
+
+// R54: without its captcha no request is kept, whatever else is right.
+func TestR54CaptchaBeforeTheRequest(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		ring, err := secrets.New()
+		key := must(t, ring, err).PRF(secrets.Throttle)
+		captchas, err := throttle.NewCaptchas(throttle.CaptchaDeps{DB: db, Key: key})
+		must(t, captchas, err)
+		o := newOffice(t, db, func(d *selfservice.Deps) { d.Captchas = captchas })
+		b := o.Browser()
+		p := b.Get("/pin/request")
+		for !strings.Contains(p.Body, `name="accept_terms"`) {
+			p = fill(b, p, annaTypes())
+		}
+		for typed, problem := range map[string]string{"": "form.invalid-field", "AAAAAAA": "captcha.wrong"} {
+			if p = fill(b, p, annaTypes(), "captcha", typed); p.Problem != problem {
+				t.Errorf("captcha %q: page %q, problem %q", typed, p.Name, p.Problem)
+			}
+		}
+		var n int
+		if err := db.Read(t.Context()).Raw("SELECT count(*) FROM enrolments").Row().Scan(&n); err != nil || n != 0 {
+			t.Errorf("%d requests were kept without a captcha (%v)", n, err)
+		}
+		found := captchaID.FindStringSubmatch(p.Body)
+		if found == nil {
+			t.Fatal("no captcha on the page")
+		}
+		answer, err := throttle.SolveCaptcha(key, found[1])
+		if p = fill(b, p, annaTypes(), "captcha", must(t, answer, err)); p.Name != "neutral" {
+			t.Errorf("with the captcha: page %q, problem %q", p.Name, p.Problem)
 		}
 	})
 }

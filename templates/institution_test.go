@@ -56,6 +56,9 @@ func TestInstitutionOnThePage(t *testing.T) {
 			t.Errorf("the page does not show %s", want)
 		}
 	}
+	if !strings.Contains(page.String(), "Il PIN è per chi vive all’estero") {
+		t.Error("R6: the alternatives do not say who may still use a PIN")
+	}
 	if strings.Contains(page.String(), "Entra con CIE") {
 		t.Error("an alternative without an address is shown")
 	}

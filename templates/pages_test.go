@@ -111,6 +111,27 @@ func TestEveryPage(t *testing.T) {
 	}
 }
 
+// R60: every page has the numbers and says whether somebody answers now, but
+// for the consent, which is about a service, and the overview of the own area,
+// which has a number and no hours.
+func TestR60TheDeskIsOnEveryPage(t *testing.T) {
+	t.Parallel()
+	s := newSet(t)
+	for _, l := range s.Languages() {
+		for _, st := range templatestest.States() {
+			if name := st.Page.Name(); name == "consent" || name == "account" {
+				continue
+			}
+			text := render(t, s, l.Tag, st)
+			for _, want := range []string{`href="tel:800000000"`, `href="tel:&#43;390600000000"`, `class="idp-open"`} {
+				if !strings.Contains(text, want) {
+					t.Errorf("%s/%s: no %s", l.Tag, st.Name, want)
+				}
+			}
+		}
+	}
+}
+
 // A page links to nothing that is not built.
 func TestNoLinkToWhatIsNotBuilt(t *testing.T) {
 	t.Parallel()
