@@ -82,8 +82,15 @@ func (s *Service) reviewEligibility(ctx context.Context, c credential, who citiz
 	switch {
 	case !excluded && (c.State == Dismissed || !c.DismissalAt.IsZero()):
 		return true, s.readmit(ctx, system, c, who)
+	case !excluded && c.givenUnderAnother(s.eligibility):
+		return false, s.store.reprofile(ctx, c.ID)
 	case !excluded || c.State == Dismissed:
 		return excluded, nil
+	case c.givenUnderAnother(s.eligibility):
+		if _, err := s.store.announce(ctx, c.ID, c.Now.Time); err != nil {
+			return true, err
+		}
+		return true, s.dismiss(ctx, c, who)
 	case c.DismissalAt.IsZero():
 		return true, s.announceDismissal(ctx, c, who)
 	case !c.DismissalAt.After(c.Now.Time):

@@ -280,6 +280,29 @@ func TestR7Dismissal(t *testing.T) {
 	}, func(d *Deps) { d.Eligibility = citizens.Current })
 }
 
+// R7: a profile is the institution's decision, and has its own date: whom a new
+// one excludes gets no more time. Whom it admits as well is somebody like any
+// other afterwards.
+func TestR7AnotherProfile(t *testing.T) {
+	mailrooms(t, func(t *testing.T, m *mailroom) {
+		home, abroad := append(withContacts(), "residence_country=IT"), append(withContacts(), "residence_country=US")
+		excluded, admitted := m.active(mario, home...), m.active(samantha, abroad...)
+		m.eligibility, m.store.profile = citizens.Current, citizens.Current
+		m.refused(mario, excluded)
+		m.is(mario, Dismissed)
+		m.right(samantha, admitted)
+		m.pass(2)
+		m.arrived("no time", NoticePINDismissal, 0)
+		m.arrived("the end", NoticePINDismissed, 3)
+		m.person(samantha, home...)
+		m.right(samantha, admitted) // who moves later has the while
+		m.deliver()
+		m.arrived("a while", NoticePINDismissal, 3)
+		m.eligibility, m.store.profile = citizens.Open, citizens.Open
+		m.right(mario, excluded)
+	})
+}
+
 // The looks alone do the same, and take back what they announced.
 func TestR7DismissalByLooks(t *testing.T) {
 	mailrooms(t, func(t *testing.T, m *mailroom) {

@@ -100,9 +100,16 @@ func (p Policy) unused(c credential, category citizens.Category, italy *time.Loc
 }
 
 // shutOut reports whether a PIN opens nothing to somebody whom the profile
-// excludes: at once to the dead, else once the while is over that he was given.
-func (c credential) shutOut(who citizens.Citizen) bool {
-	return who.DeceasedOn != nil || c.State == Dismissed || !c.DismissalAt.IsZero() && !c.DismissalAt.After(c.Now.Time)
+// excludes: at once to the dead and where the profile is another than the PIN was
+// given under, else once the while is over that he was given.
+func (c credential) shutOut(who citizens.Citizen, profile citizens.Eligibility) bool {
+	return who.DeceasedOn != nil || c.State == Dismissed || c.givenUnderAnother(profile) || !c.DismissalAt.IsZero() && !c.DismissalAt.After(c.Now.Time)
+}
+
+// givenUnderAnother tells somebody whom the institution's decision excludes,
+// which has its own date, from somebody who has moved.
+func (c credential) givenUnderAnother(profile citizens.Eligibility) bool {
+	return c.Profile != "" && c.Profile != profile
 }
 
 // before is the state of a dismissed PIN had it never been dismissed.

@@ -109,7 +109,7 @@ func New(d Deps) (*Service, error) {
 		db: d.DB, citizens: d.Citizens, throttle: d.Throttle, outbox: d.Outbox, audit: d.Audit, candidates: d.Candidates,
 		hasher: d.Hasher, policy: d.Policy, eligibility: d.Eligibility, ended: d.Ended, firstAccess: d.FirstAccess,
 		reported: d.Reported, observe: d.Observe, log: d.Logger,
-		italy: italy, store: store{db: d.DB, keep: d.Policy.Keep},
+		italy: italy, store: store{db: d.DB, profile: d.Eligibility, keep: d.Policy.Keep},
 		vault: vault{pepper: d.Pepper, wrap: d.Wrap, hasher: d.Hasher},
 		site:  strings.TrimSuffix(d.Site, "/"), wake: make(chan struct{}, 1),
 	}, nil
@@ -165,7 +165,7 @@ func (s *Service) status(c credential, who citizens.Citizen) Status {
 		st.DueAt = &due
 	}
 	live := st.State == Issued || st.State == Active || st.State == ChangeDue
-	if _, excluded := s.eligibility.Excludes(who, c.IssuedAt.Ptr(), c.Now.Time); excluded && live && c.shutOut(who) {
+	if _, excluded := s.eligibility.Excludes(who, c.IssuedAt.Ptr(), c.Now.Time); excluded && live && c.shutOut(who, s.eligibility) {
 		st.State = Dismissed
 	}
 	return st

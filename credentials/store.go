@@ -39,7 +39,10 @@ type credential struct {
 	DismissalAt database.Time
 	// OrdinaryUntil is until when it counts as ordinario, having been recovered.
 	OrdinaryUntil database.Time
-	Now           database.Time
+	// Profile is that of eligibility under which the PIN was given or last found
+	// right; empty for one from before this was kept.
+	Profile citizens.Eligibility
+	Now     database.Time
 }
 
 // final reports whether this PIN is dead for good.
@@ -48,13 +51,14 @@ func (c credential) final() bool { return len(c.Secret.Hash) == 0 }
 func (c credential) label() label { return label{c.ID, c.CitizenID, c.Kind, c.Form} }
 
 type store struct {
-	db   *database.DB
-	keep time.Duration
+	db      *database.DB
+	profile citizens.Eligibility // in force
+	keep    time.Duration
 }
 
 const columns = `id, citizen_id, kind, form, origin, state, hash, salt, memory, passes, threads, pepper_key, hash_version,
 created_at, first_half_at, second_half_at, issued_at, changed_at, due_at, last_access_at, suspended_at,
-notice_step, notice_due, dismissal_at, ordinary_until`
+notice_step, notice_due, dismissal_at, ordinary_until, profile`
 
 // tried is the PIN that a try is held against: one that could sign in, or could
 // again if its owner is eligible again.
@@ -114,10 +118,10 @@ func (s store) activate(ctx context.Context, c credential) error {
 
 func (s store) add(ctx context.Context, c credential, changed, accessed any) error {
 	return s.db.Write(ctx).Exec(`INSERT INTO credentials (`+columns+`, suspended_reason, end_reason, look_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, NULL, 0, NULL, ?, ?, '', '', ?)`,
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, NULL, 0, NULL, ?, ?, ?, '', '', ?)`,
 		c.ID, c.CitizenID, c.Kind, c.Form, c.Origin, c.State, c.Secret.Hash, c.Secret.Salt, c.Secret.Memory, c.Secret.Passes,
 		c.Secret.Threads, c.Secret.PepperKey, c.Secret.HashVersion, s.db.NowExpr(),
-		c.IssuedAt, changed, c.DueAt, accessed, c.DismissalAt, c.OrdinaryUntil, s.db.NowPlus(relook)).Error
+		c.IssuedAt, changed, c.DueAt, accessed, c.DismissalAt, c.OrdinaryUntil, s.profile, s.db.NowPlus(relook)).Error
 }
 
 // access records that a PIN was right, if it still opens anything: between the

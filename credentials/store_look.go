@@ -37,6 +37,11 @@ func (s store) announce(ctx context.Context, id ID, until time.Time) (bool, erro
 WHERE id = ? AND dismissal_at IS NULL AND state IN ('issued', 'active', 'inactive')`, database.Truncate(until), id))
 }
 
+// reprofile notes that a PIN is right under the profile in force as well.
+func (s store) reprofile(ctx context.Context, id ID) error {
+	return s.db.Write(ctx).Exec(`UPDATE credentials SET profile = ? WHERE id = ?`, s.profile, id).Error
+}
+
 func (s store) dismiss(ctx context.Context, id ID) (bool, error) {
 	return one(s.db.Write(ctx).Exec(`UPDATE credentials SET state = 'dismissed'
 WHERE id = ? AND state IN ('issued', 'active', 'inactive') AND dismissal_at <= ?`, id, s.db.NowExpr()))
@@ -45,9 +50,9 @@ WHERE id = ? AND state IN ('issued', 'active', 'inactive') AND dismissal_at <= ?
 // readmit gives a PIN back the state that it had. One that was inactive is found
 // so again at the next look, a first one that is too old by the sweep.
 func (s store) readmit(ctx context.Context, id ID) (bool, error) {
-	return one(s.db.Write(ctx).Exec(`UPDATE credentials SET dismissal_at = NULL, look_at = ?,
+	return one(s.db.Write(ctx).Exec(`UPDATE credentials SET dismissal_at = NULL, look_at = ?, profile = ?,
   state = CASE WHEN state <> 'dismissed' THEN state WHEN form = 'initial' THEN 'issued' ELSE 'active' END
-WHERE id = ? AND dismissal_at IS NOT NULL AND ended_at IS NULL`, s.db.NowExpr(), id))
+WHERE id = ? AND dismissal_at IS NOT NULL AND ended_at IS NULL`, s.db.NowExpr(), s.profile, id))
 }
 
 // deactivate goes by the access that the caller has read: it holds the row.

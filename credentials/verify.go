@@ -153,7 +153,7 @@ func (s *Service) admits(t *try) verdict {
 		return suspended
 	}
 	_, t.excluded = s.eligibility.Excludes(t.who, t.pin.IssuedAt.Ptr(), now)
-	if t.excluded && t.pin.shutOut(t.who) {
+	if t.excluded && t.pin.shutOut(t.who, s.eligibility) {
 		return ineligible
 	}
 	if t.pin.State == Dismissed { // and eligible again
