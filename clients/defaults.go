@@ -27,6 +27,8 @@ func (d Document) normalised() Document {
 // withDefaults fills in what the document leaves open, as RFC 7591, OpenID
 // Connect Registration and our own members define it.
 func withDefaults(d Document) (Document, []string) {
+	fill(&d.Profile, ProfileOAuth21)
+	d = withProfile(d)
 	fill(&d.TokenEndpointAuthMethod, AuthBasic)
 	if d.GrantTypes == nil {
 		d.GrantTypes = []string{GrantAuthorizationCode}
@@ -38,7 +40,6 @@ func withDefaults(d Document) (Document, []string) {
 	fill(&d.SubjectType, SubjectPairwise)
 	fill(&d.IDTokenSignedResponseAlg, "RS256")
 	fill(&d.Consent, ConsentRemember)
-	fill(&d.Profile, ProfileOAuth21)
 	if d.RequirePKCE == nil {
 		pkce := d.Profile != ProfileOIDC || d.TokenEndpointAuthMethod == AuthNone
 		d.RequirePKCE = &pkce

@@ -172,5 +172,5 @@ func checkKeys(d Document) error {
 // signs reports whether an assertion the document allows can be made with k.
 func (d Document) signs(k jose.JSONWebKey) bool {
 	k.Algorithm = cmp.Or(d.TokenEndpointAuthSigningAlg, k.Algorithm)
-	return Verifies(k)
+	return Verifies(k) && (k.Algorithm == "" || slices.Contains(d.Profile.Algorithms(), k.Algorithm))
 }

@@ -57,7 +57,7 @@ func (r rules) client(d Document) (Client, []string, error) {
 	d, notes := withDefaults(d)
 	for _, check := range []func(Document) error{
 		checkWords, checkGrants, checkAuthentication, checkRedirects, r.checkPages, checkKeys,
-		checkAlgorithms, checkTexts, checkSector, checkResources, checkPKCE, checkRequests, r.checkScope, checkLevels,
+		checkAlgorithms, checkTexts, checkSector, checkResources, checkPKCE, checkRequests, r.checkScope, checkLevels, checkProfileRules,
 	} {
 		if err := check(d); err != nil {
 			return Client{}, nil, err
@@ -80,10 +80,10 @@ func checkWords(d Document) error {
 		known        []string
 	}{
 		{"application_type", d.ApplicationType, []string{ApplicationWeb, ApplicationNative}},
-		{"token_endpoint_auth_method", d.TokenEndpointAuthMethod, AuthMethods()},
 		{"subject_type", d.SubjectType, []string{SubjectPairwise, SubjectPublic}},
 		{"consent", string(d.Consent), []string{string(ConsentAlways), string(ConsentRemember), string(ConsentTrusted)}},
 		{"profile", string(d.Profile), profiles()},
+		{"token_endpoint_auth_method", d.TokenEndpointAuthMethod, d.Profile.authMethods()},
 	} {
 		if !slices.Contains(w.known, w.value) {
 			return unsupported(w.field, w.value, w.known)
@@ -92,7 +92,9 @@ func checkWords(d Document) error {
 	return nil
 }
 
-func profiles() []string { return []string{string(ProfileOAuth21), string(ProfileOIDC)} }
+func profiles() []string {
+	return []string{string(ProfileOAuth21), string(ProfileOIDC), string(ProfileFAPI2)}
+}
 
 func checkProfile(p Profile) error {
 	if !slices.Contains(profiles(), string(p)) {
@@ -133,8 +135,8 @@ func checkAuthentication(d Document) error {
 		return invalid("jwks", "or jwks_uri is needed for private_key_jwt")
 	case alg != "" && method != AuthPrivateKeyJWT:
 		return invalid("token_endpoint_auth_signing_alg", "is only for private_key_jwt")
-	case alg != "" && !slices.Contains(Algorithms(), alg):
-		return unsupported("token_endpoint_auth_signing_alg", alg, Algorithms())
+	case alg != "" && !slices.Contains(d.Profile.Algorithms(), alg):
+		return unsupported("token_endpoint_auth_signing_alg", alg, d.Profile.Algorithms())
 	case method == AuthNone && d.MayIntrospect:
 		return invalid("may_introspect", "is for clients that authenticate")
 	}
@@ -150,24 +152,24 @@ func checkPKCE(d Document) error {
 
 // checkRequests is about signed and pushed authorization requests.
 func checkRequests(d Document) error {
-	alg, keys := d.RequestObjectSigningAlg, d.JWKS != nil || d.JWKSURI != ""
-	switch {
-	case d.AuthorizationSignedResponseAlg != "" && !slices.Contains(Algorithms(), d.AuthorizationSignedResponseAlg):
-		return unsupported("authorization_signed_response_alg", d.AuthorizationSignedResponseAlg, Algorithms())
-	case alg != "" && !slices.Contains(Algorithms(), alg):
-		return unsupported("request_object_signing_alg", alg, Algorithms())
-	case (alg != "" || d.RequireSignedRequestObject) && !keys:
+	keys := d.JWKS != nil || d.JWKSURI != ""
+	if (d.RequestObjectSigningAlg != "" || d.RequireSignedRequestObject) && !keys {
 		return invalid("jwks", "or jwks_uri is needed for signed request objects")
 	}
 	return nil
 }
 
 func checkAlgorithms(d Document) error {
-	if !slices.Contains(Algorithms(), d.IDTokenSignedResponseAlg) {
-		return unsupported("id_token_signed_response_alg", d.IDTokenSignedResponseAlg, Algorithms())
-	}
-	if a := d.UserinfoSignedResponseAlg; a != "" && !slices.Contains(Algorithms(), a) {
-		return unsupported("userinfo_signed_response_alg", a, Algorithms())
+	known := d.Profile.Algorithms()
+	for _, a := range []struct{ field, value string }{
+		{"id_token_signed_response_alg", d.IDTokenSignedResponseAlg}, // never empty: there is a default
+		{"userinfo_signed_response_alg", d.UserinfoSignedResponseAlg},
+		{"authorization_signed_response_alg", d.AuthorizationSignedResponseAlg},
+		{"request_object_signing_alg", d.RequestObjectSigningAlg},
+	} {
+		if a.value != "" && !slices.Contains(known, a.value) {
+			return unsupported(a.field, a.value, known)
+		}
 	}
 	return nil
 }

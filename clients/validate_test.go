@@ -177,7 +177,7 @@ func TestRefused(t *testing.T) {
 		{with(`"token_endpoint_auth_method": "none", "require_pkce": false`), "require_pkce", "public"},
 		{with(`"token_endpoint_auth_method": "none", "may_introspect": true`), "may_introspect", "authenticate"},
 		{with(`"subject_type": "ephemeral"`), "subject_type", "pairwise"},
-		{with(`"profile": "fapi2"`), "profile", "not supported yet"},
+		{with(`"profile": "fapi3"`), "profile", "oauth2.1, oidc, fapi2"},
 		{with(`"consent": "never"`), "consent", "always, remember, trusted"},
 		{with(`"application_type": "spa"`), "application_type", "web, native"},
 		{with(`"logo_uri": "javascript:/alert(1)"`), "logo_uri", "https"},
@@ -282,6 +282,7 @@ func FuzzDocument(f *testing.F) {
 	f.Add(`{"redirect_uris": ["https://a.example/cb"]}`)
 	f.Add(`{"redirect_uris": ["it.ente.app:/cb"], "token_endpoint_auth_method": "none", "scope": "openid offline_access"}`)
 	f.Add(`{"grant_types": ["client_credentials"], "token_endpoint_auth_method": "private_key_jwt", "jwks": ` + jwks + `}`)
+	f.Add(`{"redirect_uris": ["https://a.example/cb"], "profile": "fapi2", "jwks": ` + jwks + `}`)
 	f.Add(`{"redirect_uris": ["https://a.example/cb"], "require_pkce": false, "client_name": "à", "default_max_age": 0}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		d, err := Decode(strings.NewReader(text))

@@ -196,7 +196,7 @@ func (p *Provider) confirm(c echo.Context, path string, t presentedToken, a acce
 	if want == "" {
 		return nil
 	}
-	got, err := p.proof(c, path, t.text)
+	got, err := p.proof(c, a.client, path, t.text)
 	switch {
 	case err != nil:
 		e := asProtocolError(err)

@@ -37,14 +37,22 @@ type assertionClaims struct {
 	NotBefore *json.Number `json:"nbf"`
 }
 
-// assertionAlgorithms are all that is accepted from anybody; a client that has
-// registered one of them is held to that one.
-func assertionAlgorithms(registered string) []jose.SignatureAlgorithm {
-	all := []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA}
+// assertionAlgorithms are those that the client's profile knows; a client that
+// has registered one of them is held to that one.
+func assertionAlgorithms(client clients.Client, registered string) []jose.SignatureAlgorithm {
+	all := signatureAlgorithms(client.Profile.Algorithms())
 	if registered == "" {
 		return all
 	}
 	return slices.DeleteFunc(all, func(a jose.SignatureAlgorithm) bool { return string(a) != registered })
+}
+
+func signatureAlgorithms(names []string) []jose.SignatureAlgorithm {
+	algs := make([]jose.SignatureAlgorithm, 0, len(names))
+	for _, name := range names {
+		algs = append(algs, jose.SignatureAlgorithm(name))
+	}
+	return algs
 }
 
 // assertedClient is who an assertion says it is from. Nothing is believed yet:
@@ -72,7 +80,7 @@ func (p *Provider) checkAssertion(ctx context.Context, client clients.Client, as
 	if client.TokenEndpointAuthMethod != clients.AuthPrivateKeyJWT {
 		return false, nil
 	}
-	payload, _, err := p.openSigned(ctx, client, assertion, assertionAlgorithms(client.TokenEndpointAuthSigningAlg))
+	payload, _, err := p.openSigned(ctx, client, assertion, assertionAlgorithms(client, client.TokenEndpointAuthSigningAlg))
 	if err != nil || payload == nil {
 		return false, err
 	}
@@ -81,7 +89,7 @@ func (p *Provider) checkAssertion(ctx context.Context, client clients.Client, as
 		return false, nil //nolint:nilerr // what does not parse proves nothing
 	}
 	expires, ok := p.checkAssertionClaims(client, claims, time.Now())
-	if !ok {
+	if !ok || client.Profile == clients.ProfileFAPI2 && !p.addressedToUsAlone(payload) {
 		return false, nil
 	}
 	// twice the skew: the database, whose clock forgets it, may be ahead of ours
@@ -123,7 +131,7 @@ func (p *Provider) openSigned(ctx context.Context, client clients.Client, text s
 // checkAssertionClaims is everything about an assertion that needs no database.
 func (p *Provider) checkAssertionClaims(client clients.Client, a assertionClaims, now time.Time) (expires time.Time, ok bool) {
 	ours := func(aud string) bool {
-		return aud == p.issuer || aud == p.issuer+tokenPath || aud == p.issuer+parPath && client.Profile != clients.ProfileFAPI2
+		return aud == p.issuer || aud == p.issuer+tokenPath || aud == p.issuer+parPath
 	}
 	expires, hasEnd := numericDate(a.ExpiresAt)
 	switch {
@@ -136,6 +144,15 @@ func (p *Provider) checkAssertionClaims(client clients.Client, a assertionClaims
 		return expires, true
 	}
 	return time.Time{}, false
+}
+
+// addressedToUsAlone is what FAPI 2.0 §5.3.2.1 asks of the audience: this issuer,
+// as one string, so that no other server can be fooled with the same assertion.
+func (p *Provider) addressedToUsAlone(payload []byte) bool {
+	var named struct {
+		Audience string `json:"aud"`
+	}
+	return json.Unmarshal(payload, &named) == nil && named.Audience == p.issuer
 }
 
 // begun reports whether a time that may be absent has come, give or take.

@@ -31,7 +31,7 @@ func (c confirmation) tokenType() string {
 // constrain finds out which key the tokens of this request are to be bound to,
 // and refuses what the grant or the registration does not allow.
 func (p *Provider) constrain(c echo.Context, u *unit) error {
-	jkt, err := p.proof(c, tokenPath, "")
+	jkt, err := p.proof(c, u.client, tokenPath, "")
 	if err != nil {
 		return err
 	}

@@ -27,8 +27,8 @@ const (
 	dpopNonceHeader = "DPoP-Nonce"
 	dpopType        = "dpop+jwt"
 
-	// dpopAge is how old a proof may be, or how far ahead its clock; nonceLife how
-	// long a nonce of ours is good.
+	// dpopAge is how old a proof may be; its clock may be as far ahead as that of
+	// an assertion. nonceLife is how long a nonce of ours is good.
 	dpopAge   = time.Minute
 	nonceLife = 5 * time.Minute
 
@@ -40,10 +40,8 @@ func invalidProof(description string) *protocolError {
 	return badRequest(codeInvalidProof, description)
 }
 
-// proofAlgorithms are those of a proof: never a symmetric one.
-func proofAlgorithms() []jose.SignatureAlgorithm {
-	return []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA, jose.PS256, jose.RS256}
-}
+// proofAlgorithms are those of a proof under any profile: never a symmetric one.
+func proofAlgorithms() []jose.SignatureAlgorithm { return signatureAlgorithms(clients.Algorithms()) }
 
 // proofClaims are RFC 9449 §4.2.
 type proofClaims struct {
@@ -58,7 +56,7 @@ type proofClaims struct {
 // proof checks the DPoP header of a request to path, and returns the thumbprint
 // of its key; without the header it is empty. A token that travels with the
 // request must be the one that the proof names.
-func (p *Provider) proof(c echo.Context, path, token string) (thumbprint string, err error) {
+func (p *Provider) proof(c echo.Context, client clients.Client, path, token string) (thumbprint string, err error) {
 	headers := c.Request().Header.Values(dpopHeader)
 	switch {
 	case len(headers) == 0:
@@ -67,7 +65,7 @@ func (p *Provider) proof(c echo.Context, path, token string) (thumbprint string,
 		return "", invalidProof("more than one DPoP header")
 	}
 	c.Response().Header().Set(dpopNonceHeader, p.nonce(time.Now()))
-	claims, thumbprint, err := openProof(headers[0])
+	claims, thumbprint, err := openProof(headers[0], signatureAlgorithms(client.Profile.Algorithms()))
 	if err != nil {
 		return "", err
 	}
@@ -78,12 +76,12 @@ func (p *Provider) proof(c echo.Context, path, token string) (thumbprint string,
 }
 
 // openProof verifies a proof against the key that it brings along.
-func openProof(text string) (claims proofClaims, thumbprint string, err error) {
+func openProof(text string, algs []jose.SignatureAlgorithm) (claims proofClaims, thumbprint string, err error) {
 	broken := invalidProof("the proof is not a DPoP proof")
 	if len(text) > maxAssertion {
 		return claims, "", broken
 	}
-	jws, err := jose.ParseSignedCompact(text, proofAlgorithms())
+	jws, err := jose.ParseSignedCompact(text, algs)
 	if err != nil {
 		return claims, "", broken
 	}
@@ -113,7 +111,7 @@ func (p *Provider) checkProof(claims proofClaims, method, path, token string, no
 		return invalidProof("htm is not this method")
 	case !sameEndpoint(claims.URI, p.issuer+path):
 		return invalidProof("htu is not this address")
-	case !dated, now.Sub(at) > dpopAge, at.Sub(now) > dpopAge:
+	case !dated, now.Sub(at) > dpopAge, at.Sub(now) > assertionSkew:
 		return invalidProof("iat is missing, or too far from now")
 	case token != "" && claims.Token != tokenHash(token):
 		return invalidProof("ath is not the hash of the access token")

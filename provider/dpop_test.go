@@ -297,7 +297,7 @@ func FuzzProof(f *testing.F) {
 	f.Add("eyJhbGciOiJFUzI1NiJ9.e30.AA")
 	f.Add("a.b.c")
 	f.Fuzz(func(t *testing.T, text string) {
-		if _, _, err := openProof(text); err != nil && asProtocolError(err).Code != codeInvalidProof {
+		if _, _, err := openProof(text, proofAlgorithms()); err != nil && asProtocolError(err).Code != codeInvalidProof {
 			t.Errorf("openProof(%q) = %v", text, err)
 		}
 	})

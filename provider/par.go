@@ -68,7 +68,7 @@ func (p *Provider) pushedRequest(c echo.Context, f form, client clients.Client) 
 	f.values.Set("client_id", client.ID)
 	f, err := p.unwrap(ctx, f, client)
 	if err == nil {
-		err = p.bindPushed(c, f)
+		err = p.bindPushed(c, f, client)
 	}
 	if err != nil {
 		return nil, err
@@ -85,8 +85,8 @@ func (p *Provider) pushedRequest(c echo.Context, f form, client clients.Client) 
 
 // bindPushed reads a DPoP proof that comes with the request as if dpop_jkt had
 // named its key (RFC 9449 §10.1).
-func (p *Provider) bindPushed(c echo.Context, f form) error {
-	jkt, err := p.proof(c, parPath, "")
+func (p *Provider) bindPushed(c echo.Context, f form, client clients.Client) error {
+	jkt, err := p.proof(c, client, parPath, "")
 	if err != nil || jkt == "" {
 		return err
 	}

@@ -103,7 +103,7 @@ func (p *Provider) openObject(ctx context.Context, client clients.Client, object
 	if len(object) > maxAssertion {
 		return nil, invalidObject("the request object is too long")
 	}
-	payload, typ, err := p.openSigned(ctx, client, object, assertionAlgorithms(client.RequestObjectSigningAlg))
+	payload, typ, err := p.openSigned(ctx, client, object, assertionAlgorithms(client, client.RequestObjectSigningAlg))
 	switch {
 	case err != nil:
 		return nil, err

@@ -134,9 +134,15 @@ type clientsShow struct {
 	named
 }
 
-// Run shows one service.
+// Run shows one service, and says in words what it may do.
 func (c *clientsShow) Run(i *invocation) error {
-	return i.with(func(ctx context.Context, v *services) error { return i.client(ctx, v, c.ID) })
+	return i.with(func(ctx context.Context, v *services) error {
+		found, err := v.clients.Lookup(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		return i.registered(clients.Registered{Client: found, Notes: found.Words()})
+	})
 }
 
 // client prints one service as it is registered now.
@@ -212,7 +218,7 @@ func (c *clientsEnable) Run(i *invocation) error {
 }
 
 type clientsInvite struct {
-	Profile string        `help:"The profile of what is registered with it: oauth2.1 or oidc." default:"oauth2.1"`
+	Profile string        `help:"The profile of what is registered with it: oauth2.1, oidc or fapi2." default:"oauth2.1"`
 	Uses    int           `help:"How many services may be registered with it." default:"1"`
 	For     time.Duration `help:"How long it is good." default:"24h"`
 }

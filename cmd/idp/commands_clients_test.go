@@ -34,10 +34,15 @@ func TestClientsAddByFlags(t *testing.T) {
 		if len(secret) < 32 || doc["client_id_issued_at"] == nil {
 			s.t.Errorf("secret of %d characters, issued at %v", len(secret), doc["client_id_issued_at"])
 		}
-		for _, args := range [][]string{{"clients", "show", id}, {"clients", "list", "--json"}, {"clients", "export"}, {"clients", "update", id, s.file("u.json", s.done("clients", "show", id))}} {
+		for _, args := range [][]string{{"clients", "show", id, "--json"}, {"clients", "list", "--json"}, {"clients", "export"}, {"clients", "update", id, s.file("u.json", s.done("clients", "show", id, "--json"))}} {
 			if out := s.done(args...); strings.Contains(out, secret) || !strings.Contains(out, id) {
 				s.t.Errorf("idp %v shows the secret, or not the client: %s", args, out)
 			}
+		}
+		shown := s.run("clients", "show", id)
+		single(s.t, shown.out, &doc)
+		if shown.code != exitDone || !strings.Contains(shown.err, "note: profile oauth2.1: ") || !strings.Contains(shown.err, "note: authenticates with client_secret_basic\n") {
+			s.t.Errorf("what it may do is not said in words: %q", shown.err)
 		}
 		if out := s.done("clients", "list"); out != id+"\tenabled\tUno\n" {
 			s.t.Errorf("clients list = %q", out)
