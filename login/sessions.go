@@ -231,6 +231,20 @@ func (n *Sessions) EndCitizen(ctx context.Context, id citizens.ID, reason string
 	return nil
 }
 
+// EndIfOver ends a session whose time has run out, with all that hangs on it,
+// and says when to look again at one that goes on. Nobody needs to call it for
+// the session to be over: it is for those who want to hear of it (R55).
+func (n *Sessions) EndIfOver(ctx context.Context, id SessionID) (again time.Time, ended bool, err error) {
+	if err := n.endAll(ctx, EndExpired, n.store.over(id)); err != nil {
+		return time.Time{}, false, fmt.Errorf("end a session that is over: %w", err)
+	}
+	again, found, err := n.store.idleAt(ctx, id)
+	if err != nil {
+		return time.Time{}, false, fmt.Errorf("look at a session: %w", err)
+	}
+	return again, !found, nil
+}
+
 // Sweep ends a batch of sessions past their absolute end, deletes a batch of
 // those long ended, and reports how many rows it handled.
 func (n *Sessions) Sweep(ctx context.Context) (int, error) {

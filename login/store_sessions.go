@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -59,18 +60,30 @@ func changeOf(s *string) credentials.ChangeID {
 
 // condition selects sessions to end.
 type condition struct {
-	sql string
-	arg any
+	sql  string
+	args []any
 }
 
-func (sessionStore) byID(id SessionID) condition { return condition{"id = ?", string(id)} }
+func (sessionStore) byID(id SessionID) condition { return condition{"id = ?", []any{string(id)}} }
 
 func (sessionStore) byCitizen(id citizens.ID) condition {
-	return condition{"citizen_id = ?", string(id)}
+	return condition{"citizen_id = ?", []any{string(id)}}
 }
 
 func (sessionStore) byBrowser(browser string) condition {
-	return condition{"browser_hash = ?", digest("browser", browser)}
+	return condition{"browser_hash = ?", []any{digest("browser", browser)}}
+}
+
+// over is a session whose time has run out, though nobody has noticed.
+func (s sessionStore) over(id SessionID) condition {
+	return condition{"id = ? AND NOT (" + live + ")", append([]any{string(id)}, s.liveArgs()...)}
+}
+
+// idleAt is when a session that has not ended will have been idle for too long.
+func (s sessionStore) idleAt(ctx context.Context, id SessionID) (at time.Time, found bool, err error) {
+	var r struct{ SeenAt database.Time }
+	tx := s.db.Read(ctx).Raw(`SELECT seen_at FROM sessions WHERE id = ? AND ended_at IS NULL`, string(id)).Scan(&r)
+	return r.SeenAt.Add(s.policy.Idle), tx.RowsAffected == 1, tx.Error
 }
 
 // renew gives the live session that this citizen has in this browser a new
@@ -138,7 +151,7 @@ func (s sessionStore) end(ctx context.Context, reason string, c condition) ([]Se
 	var rows []sessionRow
 	err := s.db.Write(ctx).Raw(`UPDATE sessions SET ended_at = ?, end_reason = ?
 		WHERE ended_at IS NULL AND `+c.sql+` RETURNING `+sessionColumns,
-		s.db.NowExpr(), reason, c.arg).Scan(&rows).Error
+		append([]any{s.db.NowExpr(), reason}, c.args...)...).Scan(&rows).Error
 	ended := make([]Session, len(rows))
 	for i, r := range rows {
 		ended[i] = s.session(r)

@@ -12,6 +12,7 @@ import (
 
 	"ente.example/idp/audit"
 	"ente.example/idp/clients"
+	"ente.example/idp/login"
 )
 
 // Back-channel logout (OpenID Connect Back-Channel Logout 1.0): services that
@@ -36,7 +37,7 @@ func (p *Provider) rememberService(ctx context.Context, c clients.Client, g *gra
 	if c.BackchannelLogoutURI == "" && c.FrontchannelLogoutURI == "" {
 		return nil
 	}
-	return p.logouts.remember(ctx, g, longestSession)
+	return p.logouts.remember(ctx, g, p.sessions.Idle(), longestSession)
 }
 
 // queueLogouts writes down who is to be told that a session is over, in the
@@ -76,7 +77,11 @@ func (p *Provider) RunLogouts(ctx context.Context) error {
 	tick := time.NewTicker(logoutPoll)
 	defer tick.Stop()
 	for {
-		if err := p.SendLogouts(ctx); err != nil && ctx.Err() == nil {
+		err := p.EndIdle(ctx)
+		if err == nil {
+			err = p.SendLogouts(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
 			p.logger.ErrorContext(ctx, "tell services of a sign-out", "error", err)
 		}
 		select {
@@ -84,6 +89,29 @@ func (p *Provider) RunLogouts(ctx context.Context) error {
 			return nil
 		case <-p.wake:
 		case <-tick.C:
+		}
+	}
+}
+
+// EndIdle ends the sessions that have gone idle (R55), as far as a service wants
+// to hear of it: nobody else would notice before the browser comes back.
+func (p *Provider) EndIdle(ctx context.Context) error {
+	for {
+		list, err := p.logouts.toLook(ctx)
+		if err != nil {
+			return err
+		}
+		for _, session := range list {
+			again, ended, err := p.sessions.EndIfOver(ctx, login.SessionID(session))
+			if err == nil && !ended {
+				err = p.logouts.lookAgain(ctx, session, again)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if len(list) == 0 {
+			return nil
 		}
 	}
 }

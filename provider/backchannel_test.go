@@ -132,6 +132,34 @@ func TestServicesHearOfARevokedPIN(t *testing.T) {
 	})
 }
 
+// R55: a session that has gone idle is over for its services too, within the
+// minute; one that is used elsewhere is not.
+func TestServicesHearOfAnIdleSession(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		l := h.listener("")
+		l.signIn(h.people())
+		l.tokens()
+		look := func(after time.Duration, want int) {
+			t.Helper()
+			databasetest.Shift(t, db, after)
+			if err := h.provider.EndIdle(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			h.send()
+			if got := len(l.tokensHeard()); got != want {
+				t.Errorf("told %d times, want %d", got, want)
+			}
+		}
+		look(20*time.Minute, 0)
+		l.tokens() // single sign-on is activity
+		look(20*time.Minute, 0)
+		look(9*time.Minute, 0)
+		look(2*time.Minute, 1)
+		look(time.Hour, 1)
+	})
+}
+
 // A service that is away is tried again, later and later, for two hours; one
 // that refuses is not.
 func TestLogoutsAreTriedAgain(t *testing.T) {

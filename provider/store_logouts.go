@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,9 +35,9 @@ const (
 
 // remember notes that a session has signed its citizen in at a client, in the
 // caller's transaction.
-func (l logouts) remember(ctx context.Context, g *grantRow, life time.Duration) error {
-	err := l.db.Write(ctx).Exec(`INSERT INTO session_clients (session_id, client_id, subject, expires_at) VALUES (?, ?, ?, ?)
-		ON CONFLICT (session_id, client_id) DO NOTHING`, g.SessionID, g.ClientID, g.Subject, l.db.NowPlus(life)).Error
+func (l logouts) remember(ctx context.Context, g *grantRow, idle, life time.Duration) error {
+	err := l.db.Write(ctx).Exec(`INSERT INTO session_clients (session_id, client_id, subject, look_at, expires_at) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (session_id, client_id) DO NOTHING`, g.SessionID, g.ClientID, g.Subject, l.db.NowPlus(idle), l.db.NowPlus(life)).Error
 	if err != nil {
 		return fmt.Errorf("remember a sign-in: %w", err)
 	}
@@ -50,6 +51,26 @@ func (l logouts) of(ctx context.Context, session string) (list []logoutRow, err 
 		return nil, fmt.Errorf("read a session's services: %w", err)
 	}
 	return list, nil
+}
+
+// toLook takes sessions that may have gone idle, for as long as a look lasts.
+func (l logouts) toLook(ctx context.Context) (sessions []string, err error) {
+	err = l.db.Write(ctx).Raw(`UPDATE session_clients SET look_at = ? WHERE (session_id, client_id) IN
+		(SELECT session_id, client_id FROM session_clients WHERE look_at <= ? ORDER BY look_at LIMIT ?) RETURNING session_id`,
+		l.db.NowPlus(logoutLease), l.db.NowExpr(), logoutBatch).Scan(&sessions).Error
+	if err != nil {
+		return nil, fmt.Errorf("look for idle sessions: %w", err)
+	}
+	slices.Sort(sessions)
+	return slices.Compact(sessions), nil
+}
+
+func (l logouts) lookAgain(ctx context.Context, session string, at time.Time) error {
+	err := l.db.Write(ctx).Exec(`UPDATE session_clients SET look_at = ? WHERE session_id = ?`, database.Truncate(at), session).Error
+	if err != nil {
+		return fmt.Errorf("look at a session later: %w", err)
+	}
+	return nil
 }
 
 // forget takes a session's clients out, for whoever ends it; of two only one

@@ -1,15 +1,17 @@
 -- +goose Up
 -- Where a session has signed its citizen in, of the services that want to hear
--- of its end.
+-- of its end. look_at is when somebody looks whether it has gone idle.
 CREATE TABLE session_clients (
     session_id text NOT NULL,
     client_id  text NOT NULL,
     subject    text NOT NULL,
+    look_at    datetime NOT NULL,
     expires_at datetime NOT NULL,
     PRIMARY KEY (session_id, client_id)
 );
 
 CREATE INDEX session_clients_expires_at ON session_clients (expires_at);
+CREATE INDEX session_clients_look_at ON session_clients (look_at);
 
 -- Services that are still to be told of a session's end, from server to server.
 CREATE TABLE logouts (
