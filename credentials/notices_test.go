@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -215,6 +216,25 @@ func TestNobodyWritesToTheDead(t *testing.T) {
 		m.deliver()
 		if got := m.keys(); len(got) > 0 {
 			t.Errorf("sent %v", got)
+		}
+	})
+}
+
+// R58: whatever carries a half says to keep it to oneself, and has no codice
+// fiscale on it.
+func TestR58NoFiscalCodeBesideAHalf(t *testing.T) {
+	mailrooms(t, func(t *testing.T, m *mailroom) {
+		m.active(mario, withContacts()...)
+		m.confirmed(mario)
+		halves := append(m.got(delivery.PINHalf1), m.got(delivery.PINHalf2)...)
+		if len(halves) != 4 {
+			t.Fatalf("%d halves were sent, want two of the first PIN and two of the recovered one", len(halves))
+		}
+		for _, l := range halves {
+			text := l.Subject + l.Body.Reveal() + l.To.Reveal()
+			if strings.Contains(text, mario) || !strings.Contains(text, "a nessuno") {
+				t.Errorf("%s by %s says:\n%s", l.Key, l.Channel, text)
+			}
 		}
 	})
 }
