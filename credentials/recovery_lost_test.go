@@ -128,3 +128,24 @@ func TestR29APINOfAgeIsRecovered(t *testing.T) {
 		m.is(mario, Active)
 	})
 }
+
+// Whoever says "that was not me" while a half of the new PIN is lost has no PIN
+// that could be suspended, and still nobody recovers one for him; what staff lift
+// is lifted.
+func TestAReportHoldsAfterALostHalf(t *testing.T) {
+	mailrooms(t, func(t *testing.T, m *mailroom) {
+		m.active(mario, withContacts()...)
+		m.start(mario, mobile, pec)
+		l := m.last(RecoveryCode)
+		m.must(m.confirm(mario, codeOf(l), linkOf(l)))
+		m.deliver()
+		m.outcome(delivery.PINHalf1, delivery.SMS, delivery.SMSFailed)
+		m.deliver()
+		m.must(m.Report(t.Context(), anyone, linkOf(m.last(NoticeRecoveryLost))))
+		m.start(mario, mobile, email)
+		m.at(stepSuspended)
+		m.must(m.Resume(t.Context(), staff, code(mario), "he has called"))
+		m.change(mario, m.confirmed(mario))
+		m.is(mario, Active)
+	})
+}

@@ -200,13 +200,13 @@ func (s store) overdue(ctx context.Context) ([]ID, error) {
 // suspend and resume lay and lift the overlay on whatever a person has.
 func (s store) suspend(ctx context.Context, id citizens.ID, why string) (int64, error) {
 	r := s.db.Write(ctx).Exec(`UPDATE credentials SET suspended_at = ?, suspended_reason = ?
-WHERE citizen_id = ? AND ended_at IS NULL AND suspended_at IS NULL`, s.db.NowExpr(), why, id)
+WHERE citizen_id = ? AND (ended_at IS NULL OR `+halfLost+`) AND suspended_at IS NULL`, s.db.NowExpr(), why, id, lostHalf)
 	return r.RowsAffected, r.Error
 }
 
 func (s store) resume(ctx context.Context, id citizens.ID) (int64, error) {
 	r := s.db.Write(ctx).Exec(`UPDATE credentials SET suspended_at = NULL, suspended_reason = '', look_at = ?
-WHERE citizen_id = ? AND ended_at IS NULL AND suspended_at IS NOT NULL`, s.db.NowExpr(), id)
+WHERE citizen_id = ? AND (ended_at IS NULL OR `+halfLost+`) AND suspended_at IS NOT NULL`, s.db.NowExpr(), id, lostHalf)
 	return r.RowsAffected, r.Error
 }
 

@@ -165,7 +165,11 @@ func (s store) purgeProcedures(ctx context.Context) (int64, error) {
 // recover.
 func (s store) owned(ctx context.Context, id citizens.ID) (credential, bool, error) {
 	return s.one(ctx, `citizen_id = ? AND (state IN ('active', 'inactive', 'dismissed') OR state = 'issued' AND due_at > ?
-  OR state = 'expired_unused' AND origin = 'recovery' AND end_reason = ? AND NOT EXISTS (SELECT 1 FROM credentials AS later
-    WHERE later.citizen_id = credentials.citizen_id AND later.created_at > credentials.created_at
-      AND later.state NOT IN ('pending_delivery', 'discarded')))`, id, s.db.NowExpr(), lostHalf)
+  OR `+halfLost+`)`, id, s.db.NowExpr(), lostHalf)
 }
+
+// halfLost is a PIN that is dead and counts, because its owner recovers from it:
+// it is suspended like one that lives. Its parameter is lostHalf.
+const halfLost = `state = 'expired_unused' AND origin = 'recovery' AND end_reason = ? AND NOT EXISTS (SELECT 1 FROM credentials AS later
+    WHERE later.citizen_id = credentials.citizen_id AND later.created_at > credentials.created_at
+      AND later.state NOT IN ('pending_delivery', 'discarded'))`
