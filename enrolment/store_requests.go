@@ -68,7 +68,8 @@ ON CONFLICT (tracking_key) DO NOTHING`,
 
 // alone has the caller's transaction wait for every other one that begins a
 // request about this person or for this contact: what they have inserted and not
-// committed would not be counted. The two are taken in one order by everybody.
+// committed would not be counted. The two are taken in one order by everybody, and
+// end with the transaction, so that a pooler does them no harm.
 func (s requestStore) alone(ctx context.Context, k proofOf) error {
 	if s.db.Dialect() == database.SQLite {
 		return nil // its writers stand in line anyway
@@ -85,7 +86,7 @@ func (s requestStore) alone(ctx context.Context, k proofOf) error {
 
 // lockOf is a number for a key; two keys with one number only wait for each
 // other without need.
-func lockOf(key []byte) int64 { return int64(binary.BigEndian.Uint64(key)) } //nolint:gosec // G115: any number will do
+func lockOf(key []byte) int64 { return int64(binary.BigEndian.Uint64(key)) }
 
 // begun is how many requests a person, and a contact, have begun in a day. The
 // new one is among them.
