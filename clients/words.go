@@ -29,6 +29,7 @@ func (c Client) Words() []string {
 
 func (c Client) profileWords() string {
 	switch c.Profile {
+	case ProfileOAuth21:
 	case ProfileFAPI2:
 		return "profile fapi2 (FAPI 2.0 Security Profile): requests are pushed, codes need PKCE, tokens are bound to a key, nothing is signed with RS256"
 	case ProfileOIDC:
