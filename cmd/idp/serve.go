@@ -70,16 +70,16 @@ func (c *serveCommand) Run(i *invocation) error {
 
 // serve runs the listeners and the workers named until ctx ends.
 func (v *services) serve(ctx context.Context, workers []string, ready func(public, admin net.Addr)) error {
-	site, err := v.site() //nolint:contextcheck // its handlers go by the context of their request
-	if err != nil {
-		return err
-	}
 	if err := v.ring.Ensure(ctx); err != nil {
 		return fmt.Errorf("prepare signing keys: %w", err)
 	}
 	public, err := v.listen(ctx)
 	if err != nil {
 		return err
+	}
+	site, err := v.site() //nolint:contextcheck // its handlers go by the context of their request
+	if err != nil {
+		return errors.Join(err, public.Close())
 	}
 	admin, err := (&net.ListenConfig{}).Listen(ctx, "tcp", v.settings.AdminListen)
 	if err != nil {
