@@ -140,3 +140,13 @@ func activeOf(t *testing.T, db *database.DB) (kid string) {
 	}
 	return kid
 }
+
+// One name in 64 began with a dash, and no command took it.
+func TestKidsCanBeTyped(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"-I70": "k-I70", "I-70": "I-70", "_I70": "_I70"} {
+		if got := typable(name); got != want {
+			t.Errorf("typable(%q) = %q, want %q", name, got, want)
+		}
+	}
+}

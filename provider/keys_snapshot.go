@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -166,5 +167,13 @@ func thumbprint(j jose.JSONWebKey) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("name signing key: %w", err)
 	}
-	return base64.RawURLEncoding.EncodeToString(sum), nil
+	return typable(base64.RawURLEncoding.EncodeToString(sum)), nil
+}
+
+// typable keeps a name from looking like a flag to who types it after a command.
+func typable(name string) string {
+	if strings.HasPrefix(name, "-") {
+		return "k" + name
+	}
+	return name
 }
