@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"ente.example/idp/audit"
@@ -77,7 +78,14 @@ func (s *Service) draft(ctx context.Context, who citizens.Citizen, kind Kind, me
 		return Draft{}, err
 	}
 	messages[0].Words["Half"], messages[1].Words["Half"] = pin.halves()
+	messages[0].Words["Days"] = s.validDays(c.Origin, who)
+	messages[1].Words["Days"] = messages[0].Words["Days"]
 	return Draft{c, messages}, nil
+}
+
+// validDays is for how many days a first PIN is good, as its halves say it.
+func (s *Service) validDays(from origin, who citizens.Citizen) string {
+	return strconv.Itoa(int(s.policy.validity(from, who.Residence) / (24 * time.Hour)))
 }
 
 // Dispatch writes a draft and queues its halves, in the caller's transaction.

@@ -99,7 +99,7 @@ func (s *Service) sendParts(ctx context.Context, by audit.Actor, who citizens.Ci
 		way  way
 		text string
 	}{{delivery.PINHalf1, route.half1, first}, {delivery.PINHalf2, route.half2, second}} {
-		words := delivery.Words{"Half": part.text, "Variant": string(recovery)}
+		words := delivery.Words{"Half": part.text, "Variant": string(recovery), "Days": s.validDays(c.Origin, who)}
 		if err := s.send(ctx, who, part.key, part.way, string(c.ID), words); err != nil {
 			return err
 		}

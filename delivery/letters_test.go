@@ -34,7 +34,7 @@ func words1(t *testing.T) *templates.Set {
 // secondHalf is a letter as the outbox hands it over.
 func secondHalf(t *testing.T, set *templates.Set, lang, name, address string) Letter {
 	t.Helper()
-	subject, body, err := set.Mail(lang, string(PINHalf2), string(Post), map[string]string{"Name": name, "Half": "50937718"})
+	subject, body, err := set.Mail(lang, string(PINHalf2), string(Post), map[string]string{"Name": name, "Half": "50937718", "Days": "60"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func TestMail(t *testing.T) {
 				subject, body, err := s.Mail(l.Tag, key, channel, map[string]string{
 					"Name": "Mario <Rossi>", "Half": "48271936", "Code": "48271936", "Report": "48271936", "Link": "http://localhost:8080/pin?t=x",
 					"Tracking": "ABCD-EFGH-JKMN", "Since": "18/11/2026", "Until": "21/11/2026 10:30", "Contact": "a***@p***.example",
-					"Date": "18/11/2026", "When": "18/11/2026, 10:32",
+					"Date": "18/11/2026", "Days": "60", "When": "18/11/2026, 10:32",
 				})
 				if err != nil {
 					t.Fatal(err)
