@@ -56,6 +56,13 @@ func (s store) forgive(ctx context.Context, key []byte, p Policy) error {
   alarm_at = CASE WHEN fails <> ? THEN alarm_at END WHERE key = ?`, p.Threshold, key).Error
 }
 
+// takeBack also takes back the wait and the alarm that the try itself has begun.
+func (s store) takeBack(ctx context.Context, key []byte, p Policy) error {
+	return s.db.Write(ctx).Exec(`UPDATE pin_throttle SET fails = fails - 1,
+  next_at = CASE WHEN fails > ? THEN next_at END, alarm_at = CASE WHEN fails <> ? THEN alarm_at END
+  WHERE key = ? AND fails > 0`, p.Threshold, p.Threshold, key).Error
+}
+
 // settling is how long an alarm waits for the try that raised it to be decided.
 const settling = time.Minute
 

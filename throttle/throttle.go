@@ -103,6 +103,19 @@ func (g *Guard) ReserveShadow(ctx context.Context, key []byte) (Guess, error) {
 	return g.reserve(ctx, k, g.policy.ShadowTTL)
 }
 
+// TakeBackShadow uncounts one try at somebody unknown that was right. The wrong
+// ones before it stay: a right one must not wash another's wrong ones away.
+func (g *Guard) TakeBackShadow(ctx context.Context, key []byte) error {
+	k, err := g.shadow(key)
+	if err != nil {
+		return err
+	}
+	if err := g.store.takeBack(ctx, k, g.policy); err != nil {
+		return fmt.Errorf("take a try back: %w", err)
+	}
+	return nil
+}
+
 // ErrInTransaction says that a try was reserved where a rollback could undo it.
 var ErrInTransaction = errors.New("throttle: a try cannot be reserved inside a transaction")
 

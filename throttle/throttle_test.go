@@ -204,3 +204,41 @@ func TestNew(t *testing.T) {
 		t.Error("New without a database succeeds")
 	}
 }
+
+// A right try of a stranger is taken back, and nothing else with it: not the
+// wrong ones before, and not the wait that another has begun meanwhile.
+func TestTakeBack(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		g := guard(t, db, Policy{Threshold: 3, Wait: time.Minute, ShadowTTL: time.Hour, ShadowCap: 10})
+		right := func() {
+			t.Helper()
+			if got := must(t, g.ReserveShadow, "x"); got.Refused() {
+				t.Fatal("a right try is refused")
+			}
+			if err := g.TakeBackShadow(t.Context(), []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 5 {
+			right()
+		}
+		must(t, g.ReserveShadow, "x")
+		must(t, g.ReserveShadow, "x")
+		right() // the third in a row, for as long as it is not known for right
+		if got := must(t, g.ReserveShadow, "x"); got.Refused() || got.Fails != 3 {
+			t.Errorf("the third wrong one: refused %t, %d fails", got.Refused(), got.Fails)
+		}
+		if got := must(t, g.ReserveShadow, "x"); !got.Refused() {
+			t.Error("no wait after three wrong ones")
+		}
+		databasetest.Shift(t, db, 61*time.Second)
+		right()
+		if err := g.TakeBackShadow(t.Context(), []byte("nobody")); err != nil {
+			t.Error(err)
+		}
+		databasetest.Shift(t, db, 2*time.Minute)
+		if list, err := g.Alarms(t.Context()); err != nil || len(list) != 0 {
+			t.Errorf("alarms: %v, %v", list, err)
+		}
+	})
+}
