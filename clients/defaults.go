@@ -71,7 +71,7 @@ func guessApplication(d Document) string {
 // withScope ties offline_access to the refresh_token grant: the grant is what
 // the administrator gives, and either without the other would do nothing.
 func withScope(d Document) (Document, []string) {
-	if d.Scope == nil && len(d.ResponseTypes) > 0 {
+	if d.Scope == nil && (len(d.ResponseTypes) > 0 || slices.Contains(d.GrantTypes, GrantDeviceCode)) {
 		d.Scope = ParseScope(DefaultScope)
 	}
 	refresh := slices.Contains(d.GrantTypes, GrantRefreshToken)

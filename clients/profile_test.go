@@ -118,6 +118,10 @@ func TestWords(t *testing.T) {
 		"public":  {with(`"token_endpoint_auth_method": "none"`), []string{"anybody may say to be it"}, nil},
 		"signed":  {with(`"require_signed_request_object": true, "jwks": ` + keys), []string{"sends its requests as a signed object, pushed"}, []string{"plain"}},
 		"machine": {doc(t, `{"grant_types": ["client_credentials"]}`), []string{"never signs a citizen in", "about no citizen"}, []string{"may ask for", "refresh"}},
+		"device": {
+			doc(t, `{"grant_types": ["urn:ietf:params:oauth:grant-type:device_code"], "token_endpoint_auth_method": "none"}`),
+			[]string{"the code of a device", "whoever holds them", "may ask for openid"}, []string{"never signs", "sends its requests"},
+		},
 		"always":  {with(`"consent": "always"`), []string{"asked each time"}, nil},
 		"rotates": {with(`"grant_types": ["authorization_code", "refresh_token"]`), []string{"change with each use", "offline_access"}, nil},
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"ente.example/idp/audit"
@@ -67,6 +68,11 @@ func (r *Registry) RegisterOwn(ctx context.Context, by audit.Actor, o OwnRegistr
 		}
 		o.Profile = profile
 	}
+	if o.Token == "" {
+		if err := checkOwnGrants(o.Document, nil); err != nil {
+			return Registered{}, Secret{}, err
+		}
+	}
 	d := o.Document.own(o.Profile)
 	registered, err := r.register(ctx, by, d, func(ctx context.Context, id string) error {
 		if o.Token != "" {
@@ -102,6 +108,9 @@ func (r *Registry) Own(ctx context.Context, id, token string) (Client, error) {
 // UpdateOwn replaces the metadata of a client that Own has returned. What the
 // administrator gave it stays.
 func (r *Registry) UpdateOwn(ctx context.Context, by audit.Actor, c Client, d Document) (Registered, error) {
+	if err := checkOwnGrants(d, c.GrantTypes); err != nil {
+		return Registered{}, err
+	}
 	d = d.own(c.Profile)
 	pkce := c.RequirePKCE
 	d.Consent, d.Resources, d.MayIntrospect, d.Sector, d.RequirePKCE = c.Consent, c.Resources, c.MayIntrospect, c.Sector, &pkce
@@ -117,6 +126,16 @@ func (r *Registry) Deregister(ctx context.Context, by audit.Actor, id string) er
 		}
 		return r.Disable(ctx, by, id)
 	})
+}
+
+// checkOwnGrants keeps the device grant from clients that nobody vouches for: a
+// code can be sent to anybody, and the service's name is all that its reader
+// has to judge by.
+func checkOwnGrants(d Document, had []string) error {
+	if slices.Contains(d.GrantTypes, GrantDeviceCode) && !slices.Contains(had, GrantDeviceCode) {
+		return invalid("grant_types", "has the device grant, which an administrator gives")
+	}
+	return nil
 }
 
 // own is a document as somebody may register it without an administrator.

@@ -40,7 +40,7 @@ func AuthMethods() []string { return []string{AuthBasic, AuthPost, AuthPrivateKe
 
 // GrantTypes is every grant a client may have.
 func GrantTypes() []string {
-	return []string{GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantImplicit}
+	return []string{GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantImplicit, GrantDeviceCode}
 }
 
 // rules decide what may be registered. They are pure: what has to be fetched
@@ -115,12 +115,12 @@ func checkGrants(d Document) error {
 			return unsupported("grant_types", g, GrantTypes())
 		}
 	}
-	code := slices.Contains(d.GrantTypes, GrantAuthorizationCode)
+	signsIn := slices.Contains(d.GrantTypes, GrantAuthorizationCode) || slices.Contains(d.GrantTypes, GrantDeviceCode)
 	switch {
 	case len(d.GrantTypes) == 0:
 		return invalid("grant_types", "must name at least one")
-	case slices.Contains(d.GrantTypes, GrantRefreshToken) && !code:
-		return invalid("grant_types", "refresh_token needs authorization_code beside it")
+	case slices.Contains(d.GrantTypes, GrantRefreshToken) && !signsIn:
+		return invalid("grant_types", "refresh_token needs authorization_code or the device grant beside it")
 	case slices.Contains(d.GrantTypes, GrantClientCredentials) && d.TokenEndpointAuthMethod == AuthNone:
 		return invalid("grant_types", "client_credentials is for clients that authenticate")
 	}

@@ -79,6 +79,9 @@ func TestAccepted(t *testing.T) {
 		document string
 		holds    func(Client) bool
 	}{
+		"device": {`{"grant_types": ["refresh_token", "urn:ietf:params:oauth:grant-type:device_code"], "token_endpoint_auth_method": "none"}`, func(c Client) bool {
+			return len(c.RedirectURIs) == 0 && len(c.ResponseTypes) == 0 && slices.Equal(c.Scope, ParseScope(DefaultScope+" offline_access"))
+		}},
 		"machine":                       {`{"grant_types": ["client_credentials"]}`, func(c Client) bool { return len(c.Scope) == 0 && len(c.ResponseTypes) == 0 }},
 		"confidential opts out of PKCE": {`{"redirect_uris": ["https://a.example/"], "require_pkce": false}`, func(c Client) bool { return !c.RequirePKCE }},
 		"oidc profile leaves PKCE open": {`{"redirect_uris": ["https://a.example/"], "profile": "oidc"}`, func(c Client) bool { return !c.RequirePKCE }},
@@ -169,6 +172,7 @@ func TestRefused(t *testing.T) {
 		{with(`"grant_types": ["password"]`), "grant_types", "not supported yet"},
 		{with(`"grant_types": []`), "grant_types", "at least one"},
 		{with(`"grant_types": ["refresh_token"]`), "grant_types", "beside it"},
+		{`{"grant_types": ["refresh_token"], "response_types": []}`, "grant_types", "device grant"},
 		{with(`"grant_types": ["client_credentials"], "token_endpoint_auth_method": "none"`), "grant_types", "authenticate"},
 		{with(`"response_types": ["code id_token"]`), "response_types", "do not go together"},
 		{with(`"response_types": []`), "response_types", "do not go together"},

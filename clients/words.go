@@ -13,11 +13,7 @@ func (c Client) Words() []string {
 	if c.AllowsGrant(GrantClientCredentials) {
 		lines = append(lines, "may have tokens for itself, about no citizen")
 	}
-	if len(c.ResponseTypes) == 0 {
-		lines = append(lines, "never signs a citizen in")
-	} else {
-		lines = append(lines, c.requestWords(), c.tokenWords(), c.citizenWords())
-	}
+	lines = append(lines, c.signInWords()...)
 	if c.MayIntrospect {
 		lines = append(lines, "may introspect the tokens of every client")
 	}
@@ -25,6 +21,19 @@ func (c Client) Words() []string {
 		lines = append(lines, "is disabled: all of this is refused")
 	}
 	return lines
+}
+
+func (c Client) signInWords() (lines []string) {
+	if len(c.ResponseTypes) > 0 {
+		lines = append(lines, c.requestWords())
+	}
+	if c.AllowsGrant(GrantDeviceCode) {
+		lines = append(lines, "signs citizens in who type the code of a device elsewhere (RFC 8628)")
+	}
+	if len(lines) == 0 {
+		return []string{"never signs a citizen in"}
+	}
+	return append(lines, c.tokenWords(), c.citizenWords())
 }
 
 func (c Client) profileWords() string {
