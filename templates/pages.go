@@ -197,6 +197,7 @@ func kindsOfPages() []Page {
 		Recover{}, RecoverConfirm{}, Revoke{}, RevokeConfirm{}, Report{}, Neutral{}, Done{}, LinkDead{},
 		Request{}, RequestConfirm{}, Track{}, Withdraw{},
 		Account{}, AccountIdle{}, AccountPIN{}, AccountContacts{}, ContactConfirm{},
+		Device{}, DeviceConfirm{}, DeviceDone{},
 	}
 }
 

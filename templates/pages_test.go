@@ -138,7 +138,7 @@ func TestNoLinkToWhatIsNotBuilt(t *testing.T) {
 	s := newSet(t)
 	built := []string{
 		"/", "/sign-out", "/login/", "/consent/",
-		"/pin", "/pin/lost", "/account", "/account/idle",
+		"/pin", "/pin/lost", "/account", "/account/idle", "/device",
 		// named only where PINHome and PINLost are told that they are there
 		"/pin/request", "/pin/request/confirm", "/pin/recover", "/pin/revoke", "/pin/track", "/account/pin", "/authorize/",
 		"/account/contacts", "/account/contacts/confirm", // only where it is built

@@ -117,6 +117,7 @@ func TestEveryKeyIsUsed(t *testing.T) {
 		`^error\.(request|server)\.`,                                                                // error.html, by problem
 		`^field\.`,                                                                                  // summary, field-error
 		`^(neutral|done)\.`,                                                                         // neutral.html, done.html, by procedure
+		`^device-done\.(allowed|denied|over)\.`,                                                     // device-done.html, by end
 		`^alternative\.`,                                                                            // login.html
 		`^pin-lost\.(used|contacts|card)`,                                                           // pin-lost.html, by question
 		`^request\.(hint|step|slot|half)\.`, `^request\.(person|residence|contacts|review)\.title$`, // pin-request.html

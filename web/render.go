@@ -78,7 +78,7 @@ func Render(c echo.Context, status int, p templates.Page, opts ...Option) error 
 	f := &sh.frame
 	f.Language = s.language(c, sh.locales)
 	f.Query = queryWithout(c.Request().URL, localesParam)
-	f.Fixed = c.Request().Method != http.MethodGet && final(p)
+	f.Fixed = c.Request().Method != http.MethodGet && final(p) || spent(p)
 	f.FormToken = s.formToken(browserOf(c, s.secure))
 	var body bytes.Buffer
 	if err := s.templates.Render(&body, *f, p); err != nil {
@@ -99,6 +99,12 @@ func final(p templates.Page) bool {
 		return true
 	}
 	return false
+}
+
+// spent tells the pages that answer a GET which cannot be made again.
+func spent(p templates.Page) bool {
+	_, is := p.(templates.DeviceDone)
+	return is
 }
 
 // queryWithout is the query of an address without one parameter. Only the query:

@@ -63,6 +63,7 @@ func States() []State {
 	all = append(all, requestPages(outside)...)
 	all = append(all, procedures(outside, signIn)...)
 	all = append(all, ownPages(outside)...)
+	all = append(all, devicePages(outside, signIn)...)
 	all = append(all, ownContacts(outside)...)
 	for i := range all {
 		if all[i].Status == 0 {
