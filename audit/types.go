@@ -83,7 +83,8 @@ const (
 	TokenRevoked    Type = "token.revoked"
 	ReuseDetected   Type = "grant.reuse-detected"
 	AuthorizeFailed Type = "authorize.failed"
-	LogoutSent      Type = "logout.sent" // a service was told of a session's end, or could not be
+	DeviceDenied    Type = "device.denied" // somebody said no to a device's request, signed in or not
+	LogoutSent      Type = "logout.sent"   // a service was told of a session's end, or could not be
 
 	KeyCreated   Type = "key.created"
 	KeyActivated Type = "key.activated"

@@ -10,6 +10,7 @@ import (
 
 	"ente.example/idp/audit"
 	"ente.example/idp/login"
+	"ente.example/idp/templates"
 	"ente.example/idp/web"
 )
 
@@ -85,7 +86,7 @@ func (p *Provider) goOn(c echo.Context, i login.Interaction) error {
 		return fmt.Errorf("read kept request: %w", err)
 	}
 	ctx := c.Request().Context()
-	r, err := p.trust(ctx, f)
+	r, err := p.retrieve(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -125,6 +126,8 @@ func (p *Provider) do(c echo.Context, r *authRequest, i *login.Interaction, s st
 		return p.refuse(c, r, d.refusal)
 	case d.step == stepRefuse:
 		return p.end(c, r, *i, d.refusal)
+	case d.step == stepIssue && r.device != nil:
+		return p.issueDevice(c, r, i, s)
 	case d.step == stepIssue:
 		return p.issue(c, r, i, s)
 	case i == nil:
@@ -278,6 +281,9 @@ func (p *Provider) end(c echo.Context, r *authRequest, i login.Interaction, refu
 		if err := p.interactions.End(ctx, i); err != nil {
 			return err
 		}
+		if r.device != nil {
+			return p.denyDevice(ctx, c, r.device, r.client)
+		}
 		if i.Session == "" { // nobody has signed in: it concerns no one, and anybody could fill the audit with it
 			return nil
 		}
@@ -286,6 +292,9 @@ func (p *Provider) end(c echo.Context, r *authRequest, i login.Interaction, refu
 			Client: r.client.ID, Reason: e.Code,
 		})
 	})
+	if errors.Is(err, errDeviceGone) {
+		return p.endDevice(c, r.client, templates.DeviceOver)
+	}
 	if err != nil {
 		return err
 	}
@@ -298,6 +307,9 @@ func (p *Provider) refuse(c echo.Context, r *authRequest, refusal error) error {
 	e := asProtocolError(refusal)
 	if e.Status >= http.StatusInternalServerError {
 		return refusal
+	}
+	if r.device != nil {
+		return p.endDevice(c, r.client, templates.DeviceDenied)
 	}
 	return p.send(c, r, map[string]string{"error": e.Code, "error_description": e.Description})
 }

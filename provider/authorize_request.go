@@ -31,7 +31,8 @@ type authRequest struct {
 	client   clients.Client
 	redirect string
 	mode     string
-	signed   bool // the answer is one token
+	signed   bool   // the answer is one token
+	device   []byte // instead of redirect: the device whose request this is
 	state    string
 
 	types []string // what the answer holds
@@ -77,6 +78,9 @@ func (p *Provider) trust(ctx context.Context, f form) (*authRequest, error) {
 // check refuses what this provider does not do, or this client may not. It
 // fills in the rest of the request.
 func (p *Provider) check(ctx context.Context, r *authRequest) error {
+	if r.device != nil {
+		return p.checkDevice(r)
+	}
 	if err := r.form.once(); err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ type metadata struct {
 	FrontchannelSession   bool     `json:"frontchannel_logout_session_supported"`
 	RegistrationEndpoint  string   `json:"registration_endpoint,omitempty"`
 	PAREndpoint           string   `json:"pushed_authorization_request_endpoint"`
+	DeviceEndpoint        string   `json:"device_authorization_endpoint"`
 	Scopes                []string `json:"scopes_supported"`
 	Claims                []string `json:"claims_supported"`
 	ClaimTypes            []string `json:"claim_types_supported"`
@@ -88,6 +89,7 @@ func (p *Provider) metadata() metadata {
 		EndSessionEndpoint:    p.issuer + EndSessionPath,
 		RegistrationEndpoint:  register,
 		PAREndpoint:           p.issuer + parPath,
+		DeviceEndpoint:        p.issuer + deviceAuthorizationPath,
 		Scopes:                p.scopes,
 		Claims:                p.claimNames(),
 		ClaimTypes:            []string{"normal"},

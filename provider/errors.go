@@ -24,6 +24,9 @@ const (
 	codeUnsupportedGrantType    = "unsupported_grant_type"
 	codeUnsupportedResponseType = "unsupported_response_type"
 	codeAccessDenied            = "access_denied"
+	codePending                 = "authorization_pending" // this and the next two: RFC 8628 §3.5
+	codeSlowDown                = "slow_down"
+	codeExpiredToken            = "expired_token"
 	codeServerError             = "server_error"
 	codeUnavailable             = "temporarily_unavailable"
 	codeLoginRequired           = "login_required"

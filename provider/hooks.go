@@ -67,7 +67,7 @@ func (p *Provider) revokeWhere(ctx context.Context, reason, where string, args .
 // reports how many rows went. It is for the janitor, on one node at a time.
 func (p *Provider) Sweep(ctx context.Context) (int, error) {
 	total := 0
-	for _, sweep := range []func(context.Context) (int, error){p.grants.sweep, p.grants.sweepAssertions, p.SweepTokens, p.logouts.sweep} {
+	for _, sweep := range []func(context.Context) (int, error){p.grants.sweep, p.grants.sweepAssertions, p.SweepTokens, p.logouts.sweep, p.devices.sweep} {
 		for {
 			n, err := sweep(ctx)
 			total += n

@@ -136,7 +136,7 @@ func (h *house) serve(ring *secrets.Ring, logger *slog.Logger, change func(*Deps
 	d := Deps{
 		DB: h.db, Issuer: h.issuer, Clients: h.clients, Citizens: h.citizens, Credentials: h.credentials,
 		Sessions: h.sessions, Interactions: h.interactions, Consents: h.consents, Audit: h.audit, Keys: keys,
-		SubjectKey: ring.PRF(secrets.Subject), RefreshKey: ring.PRF(secrets.Refresh), Scopes: allScopes(),
+		SubjectKey: ring.PRF(secrets.Subject), RefreshKey: ring.PRF(secrets.Refresh), TriesKey: ring.PRF(secrets.Throttle), Scopes: allScopes(),
 		LevelACRs: []string{"https://www.spid.gov.it/SpidL1"}, Logger: logger,
 	}
 	change(&d)

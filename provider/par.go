@@ -68,7 +68,7 @@ func (p *Provider) pushedRequest(c echo.Context, f form, client clients.Client) 
 	f.values.Set("client_id", client.ID)
 	f, err := p.unwrap(ctx, f, client)
 	if err == nil {
-		err = p.bindPushed(c, f, client)
+		err = p.bindBackChannel(c, f, client, parPath)
 	}
 	if err != nil {
 		return nil, err
@@ -83,10 +83,10 @@ func (p *Provider) pushedRequest(c echo.Context, f form, client clients.Client) 
 	return r, p.check(ctx, r)
 }
 
-// bindPushed reads a DPoP proof that comes with the request as if dpop_jkt had
-// named its key (RFC 9449 §10.1).
-func (p *Provider) bindPushed(c echo.Context, f form, client clients.Client) error {
-	jkt, err := p.proof(c, client, parPath, "")
+// bindBackChannel reads a DPoP proof that comes with a request at the endpoint
+// path as if dpop_jkt had named its key (RFC 9449 §10.1).
+func (p *Provider) bindBackChannel(c echo.Context, f form, client clients.Client, path string) error {
+	jkt, err := p.proof(c, client, path, "")
 	if err != nil || jkt == "" {
 		return err
 	}

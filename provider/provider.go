@@ -5,7 +5,7 @@
 // It is the only place that knows fosite, and keeps it behind an HTTP layer of
 // its own: parsing, client authentication, the response writers and the store
 // are ours. It owns the tables grants, assertion_jtis, signing_keys,
-// revoked_tokens, session_clients and logouts, and imports the rules, login and consent, never the other
+// revoked_tokens, session_clients, logouts and devices, and imports the rules, login and consent, never the other
 // way round: what must follow from a rule (a revoked PIN ends grants) is one of
 // the methods RevokeCitizen, RevokeConsent and EndSession, handed in at wiring.
 package provider
@@ -46,6 +46,8 @@ type Lifetimes struct {
 	IDToken      time.Duration // 10 minutes
 	Refresh      time.Duration // 30 days from the sign-in, whatever the use
 	RefreshGrace time.Duration // 30 seconds for a retry of a refresh
+	// DeviceCode is how long a device's request waits for its citizen: 10 minutes.
+	DeviceCode time.Duration
 	// PushedRequest is how long a pushed request waits for its browser: 60 seconds.
 	PushedRequest time.Duration
 }
@@ -62,6 +64,7 @@ func (l Lifetimes) withDefaults() Lifetimes {
 	or(&l.Refresh, 30*24*time.Hour)
 	or(&l.RefreshGrace, 30*time.Second)
 	or(&l.PushedRequest, time.Minute)
+	or(&l.DeviceCode, 10*time.Minute)
 	return l
 }
 
@@ -78,7 +81,8 @@ type Deps struct {
 	Audit        *audit.Log
 	Keys         *KeyRing
 	SubjectKey   *prf.Set // pairwise sub; its primary key never changes
-	RefreshKey   *prf.Set // tags and chains refresh tokens
+	RefreshKey   *prf.Set // tags and chains refresh tokens, finds the codes that citizens type for a device
+	TriesKey     *prf.Set // keys the counters of wrong ones
 	Lifetimes    Lifetimes
 	Scopes       []string // that exist
 	LevelACRs    []string // levels that are built, lowest first
@@ -96,7 +100,7 @@ func (d Deps) check() error {
 		"DB": d.DB == nil, "Issuer": d.Issuer == "", "Clients": d.Clients == nil, "Citizens": d.Citizens == nil,
 		"Credentials": d.Credentials == nil, "Sessions": d.Sessions == nil, "Interactions": d.Interactions == nil,
 		"Consents": d.Consents == nil, "Audit": d.Audit == nil, "Keys": d.Keys == nil, "SubjectKey": d.SubjectKey == nil,
-		"RefreshKey": d.RefreshKey == nil, "Scopes": len(d.Scopes) == 0, "LevelACRs": len(d.LevelACRs) == 0, "Logger": d.Logger == nil,
+		"RefreshKey": d.RefreshKey == nil, "TriesKey": d.TriesKey == nil, "Scopes": len(d.Scopes) == 0, "LevelACRs": len(d.LevelACRs) == 0, "Logger": d.Logger == nil,
 	} {
 		if missing {
 			return fmt.Errorf("provider: %s is missing", name)
@@ -127,6 +131,8 @@ type Provider struct {
 	levels       []string
 	logger       *slog.Logger
 	grants       *grants
+	devices      *devices
+	tries        tries
 	logouts      logouts
 	wake         chan struct{} // nudges the worker of back-channel logout
 	fosite       *fosite.Fosite
@@ -152,6 +158,7 @@ func New(d Deps) (*Provider, error) {
 		registration: d.Registration, registrationProfile: d.RegistrationProfile,
 	}
 	p.grants = &grants{db: d.DB, lifetimes: p.lifetimes}
+	p.devices = &devices{db: d.DB, life: p.lifetimes.DeviceCode}
 	p.logouts, p.wake = logouts{db: d.DB}, make(chan struct{}, 1)
 	p.lost = login.Lost{Clients: d.Clients, Issuer: d.Issuer}
 	p.fosite = newFosite(p)
@@ -161,6 +168,9 @@ func New(d Deps) (*Provider, error) {
 // complete does what may fail, so that it fails at the start.
 func (p *Provider) complete(d Deps) (err error) {
 	if p.metrics, err = newMetrics(d.Metrics); err != nil {
+		return err
+	}
+	if p.tries, err = newTries(d); err != nil {
 		return err
 	}
 	if _, err = computeSubject(d.SubjectKey, "", ""); err != nil {
@@ -180,6 +190,9 @@ func (p *Provider) Mount(e *echo.Echo) {
 	e.GET(authorizePath+"/:id", p.resume, p.lost.Catch)
 	e.POST(parPath, p.push)
 	open(e, tokenPath, p.token, http.MethodPost)
+	open(e, deviceAuthorizationPath, p.deviceAuthorization, http.MethodPost)
+	e.GET(devicePath, p.showDevice)
+	e.POST(devicePath, p.enterDevice)
 	p.mountRegistration(e)
 	p.mountResources(e)
 }

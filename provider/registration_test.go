@@ -173,3 +173,26 @@ func TestRegistrationIsOffByDefault(t *testing.T) {
 		}
 	})
 }
+
+// The device grant is nothing that a client can give itself; one that has it
+// from an administrator's invitation keeps it.
+func TestOwnDeviceGrant(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := registering(t, db, RegistrationOpen, clients.ProfileOAuth21)
+		const device = `{"client_name": "TV", "token_endpoint_auth_method": "none", "grant_types": ["` + clients.GrantDeviceCode + `"]}`
+		wantRefusal(t, "register", h.sendJSON(http.MethodPost, registerPath, "", device), "Bad Request invalid_client_metadata")
+		doc := h.sendJSON(http.MethodPost, registerPath, "", ownDocument).json(t)
+		id, _ := doc["client_id"].(string)
+		token, _ := doc["registration_access_token"].(string)
+		own := `{"client_id": "` + id + `", ` + device[1:]
+		wantRefusal(t, "update", h.sendJSON(http.MethodPut, registerPath+"/"+id, token, own), "Bad Request invalid_client_metadata")
+
+		invited := h.sendJSON(http.MethodPost, registerPath, h.invite(clients.ProfileOAuth21, 1), device)
+		if invited.StatusCode != http.StatusCreated {
+			t.Fatalf("invited: %d %s", invited.StatusCode, invited.body)
+		}
+		id, _ = invited.json(t)["client_id"].(string)
+		token, _ = invited.json(t)["registration_access_token"].(string)
+		h.sendJSON(http.MethodPut, registerPath+"/"+id, token, `{"client_id": "`+id+`", `+device[1:]).ok(t)
+	})
+}

@@ -50,7 +50,7 @@ type grantRow struct {
 	ACR               string
 	AMR               words
 	AuthTime          time.Time
-	CodeExpiresAt     time.Time
+	CodeExpiresAt     time.Time // before the insert: zero for an authorization code's life
 	CodeUsedAt        *time.Time
 	RefreshGeneration uint32
 	RefreshHash       []byte
@@ -91,6 +91,9 @@ func (g *grants) insert(ctx context.Context, r *grantRow) error {
 		"offline": r.Offline, "acr": r.ACR, "amr": r.AMR, "auth_time": database.Truncate(r.AuthTime),
 		"code_expires_at": g.db.NowPlus(g.lifetimes.Code), "refresh_generation": 0, "revoked_reason": "", "created_at": g.db.NowExpr(),
 		"expires_at": g.db.NowPlus(g.lifetimes.Code + g.lifetimes.AccessToken),
+	}
+	if !r.CodeExpiresAt.IsZero() { // a device's code has been running since before the citizen came
+		row["code_expires_at"], row["expires_at"] = database.Truncate(r.CodeExpiresAt), database.Truncate(r.CodeExpiresAt.Add(g.lifetimes.AccessToken))
 	}
 	if r.Offline {
 		end := database.Truncate(r.AuthTime.Add(g.lifetimes.Refresh))

@@ -39,13 +39,21 @@ func (p *Provider) token(c echo.Context) error {
 	if err != nil {
 		return p.fail(c, err)
 	}
-	answer, err := p.exchange(c, f, u, grantType)
+	answer, err := p.redeemAny(c, f, u, grantType)
 	if err != nil {
 		return p.fail(c, err)
 	}
 	p.metrics.issued(grantType)
 	noStore(c.Response().Header())
 	return c.JSON(http.StatusOK, answer)
+}
+
+// redeemAny leads to who knows the grant type: fosite, or ourselves.
+func (p *Provider) redeemAny(c echo.Context, f form, u *unit, grantType string) (tokenAnswer, error) {
+	if grantType == clients.GrantDeviceCode {
+		return p.redeemDevice(c, f, u)
+	}
+	return p.exchange(c, f, u, grantType)
 }
 
 // tokenUnit settles who asks, and whether that client may ask for this at all.
@@ -61,7 +69,7 @@ func (p *Provider) tokenUnit(c echo.Context, f form) (*unit, string, error) {
 	u := &unit{client: client}
 	// fosite would call a grant type it does not know an invalid request.
 	switch grantType {
-	case clients.GrantAuthorizationCode, clients.GrantRefreshToken, clients.GrantClientCredentials:
+	case clients.GrantAuthorizationCode, clients.GrantRefreshToken, clients.GrantClientCredentials, clients.GrantDeviceCode:
 	default:
 		return nil, "", badRequest(codeUnsupportedGrantType, "the grant type is not supported")
 	}
@@ -81,6 +89,10 @@ func (p *Provider) readGrant(f form, u *unit, grantType string) error {
 	case clients.GrantAuthorizationCode:
 		if f.Get("code") == "" {
 			return badRequest(codeInvalidRequest, "code is missing")
+		}
+	case clients.GrantDeviceCode:
+		if f.Get("device_code") == "" {
+			return badRequest(codeInvalidRequest, "device_code is missing")
 		}
 	case clients.GrantRefreshToken:
 		if f.Get("refresh_token") == "" {
