@@ -51,6 +51,8 @@ const (
 	AuthBasic         = "client_secret_basic"
 	AuthPost          = "client_secret_post"
 	AuthPrivateKeyJWT = "private_key_jwt"
+	AuthTLS           = "tls_client_auth"             // RFC 8705 §2.1: who an authority says it is
+	AuthSelfSigned    = "self_signed_tls_client_auth" // RFC 8705 §2.2: who holds a registered key
 	AuthNone          = "none"
 
 	GrantAuthorizationCode = "authorization_code"
@@ -82,9 +84,10 @@ func usesSecret(method string) bool { return method == AuthBasic || method == Au
 // AllowsGrant reports whether the client may use this grant type.
 func (c Client) AllowsGrant(grant string) bool { return slices.Contains(c.GrantTypes, grant) }
 
-// MustConstrain reports whether the client's tokens have to be bound to a key
-// that it proves to hold (RFC 9449).
-func (c Client) MustConstrain() bool { return c.DPoPBound || c.Profile == ProfileFAPI2 }
+// MustProve reports whether the client's tokens have to be bound to a key that
+// it proves to hold with each use (RFC 9449). TLSBound binds them to its
+// certificate (RFC 8705); a client of the FAPI profile has one of the two.
+func (c Client) MustProve() bool { return c.DPoPBound || c.Profile == ProfileFAPI2 && !c.TLSBound }
 
 // AllowsScope reports whether the client may ask for this scope.
 func (c Client) AllowsScope(scope string) bool { return slices.Contains(c.Scope, scope) }

@@ -21,9 +21,7 @@ func unbuilt() []string {
 
 		"id_token_encrypted_response_alg", "id_token_encrypted_response_enc",
 		"introspection_signed_response_alg", "request_object_encryption_alg", "request_object_encryption_enc",
-		"software_statement", "tls_client_auth_san_dns", "tls_client_auth_san_email",
-		"tls_client_auth_san_ip", "tls_client_auth_san_uri", "tls_client_auth_subject_dn",
-		"tls_client_certificate_bound_access_tokens", "userinfo_encrypted_response_alg", "userinfo_encrypted_response_enc",
+		"software_statement", "userinfo_encrypted_response_alg", "userinfo_encrypted_response_enc",
 	}
 }
 

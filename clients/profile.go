@@ -19,7 +19,7 @@ func (p Profile) Algorithms() []string {
 // none of them.
 func (p Profile) authMethods() []string {
 	if p == ProfileFAPI2 {
-		return []string{AuthPrivateKeyJWT}
+		return []string{AuthPrivateKeyJWT, AuthTLS, AuthSelfSigned}
 	}
 	return AuthMethods()
 }
@@ -34,7 +34,7 @@ func withProfile(d Document) Document {
 	fill(&d.IDTokenSignedResponseAlg, "ES256")
 	fill(&d.AuthorizationSignedResponseAlg, "ES256")
 	d.RequirePushedRequests = true
-	d.DPoPBound = true
+	d.DPoPBound = d.DPoPBound || !d.TLSBound
 	return d
 }
 

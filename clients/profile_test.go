@@ -41,7 +41,7 @@ func TestTheProfileFAPI2(t *testing.T) {
 	}
 	got := []any{
 		c.TokenEndpointAuthMethod, c.IDTokenSignedResponseAlg, c.AuthorizationSignedResponseAlg, c.RequirePushedRequests, c.RequirePKCE,
-		c.MustConstrain(), c.DPoPBound, strings.Join(c.ResponseTypes, ","),
+		c.MustProve(), c.DPoPBound, strings.Join(c.ResponseTypes, ","),
 	}
 	want := []any{AuthPrivateKeyJWT, "ES256", "ES256", true, true, true, true, "code"}
 	if !slices.Equal(got, want) {
@@ -76,7 +76,7 @@ func TestTheProfileFAPI2(t *testing.T) {
 	}
 	for _, member := range []string{"require_pushed_authorization_requests", "dpop_bound_access_tokens"} {
 		c, _, err := testRules().client(fapi(t, keys, member, "false"))
-		if err != nil || !c.RequirePushedRequests || !c.MustConstrain() || !c.DPoPBound {
+		if err != nil || !c.RequirePushedRequests || !c.MustProve() || !c.DPoPBound {
 			t.Errorf("%s false = %v; want that it is forced", member, err)
 		}
 	}

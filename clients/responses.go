@@ -19,6 +19,8 @@ func ResponseType(text string) string {
 	return strings.Join(words, " ")
 }
 
+func answersToken(kind string) bool { return slices.Contains(strings.Fields(kind), "token") }
+
 // checkResponses ties response types to grants as OIDC Registration §2 does.
 // Tokens that travel through the browser are for the OpenID profile alone (RFC
 // 9700 §2.1.2).
@@ -44,6 +46,8 @@ func checkResponses(d Document) error {
 	switch {
 	case slices.Contains(d.ResponseTypes, "none") && !grants[GrantAuthorizationCode]:
 		return invalid("response_types", "none needs code beside it")
+	case (d.DPoPBound || d.TLSBound) && slices.ContainsFunc(d.ResponseTypes, answersToken):
+		return invalid("response_types", "with token are not for tokens that are bound to a key: nothing proves one there")
 	case grants[GrantImplicit] && d.Profile != ProfileOIDC:
 		return invalid("grant_types", "implicit is for the profile oidc alone")
 	}

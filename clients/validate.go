@@ -36,7 +36,9 @@ func invalid(field, format string, args ...any) error {
 func Algorithms() []string { return []string{"RS256", "PS256", "ES256", "EdDSA"} }
 
 // AuthMethods is every way a client may authenticate.
-func AuthMethods() []string { return []string{AuthBasic, AuthPost, AuthPrivateKeyJWT, AuthNone} }
+func AuthMethods() []string {
+	return []string{AuthBasic, AuthPost, AuthPrivateKeyJWT, AuthTLS, AuthSelfSigned, AuthNone}
+}
 
 // GrantTypes is every grant a client may have.
 func GrantTypes() []string {
@@ -56,7 +58,7 @@ func (r rules) client(d Document) (Client, []string, error) {
 	d = d.normalised()
 	d, notes := withDefaults(d)
 	for _, check := range []func(Document) error{
-		checkWords, checkGrants, checkAuthentication, checkRedirects, r.checkPages, checkKeys,
+		checkWords, checkGrants, checkAuthentication, checkCertificate, checkRedirects, r.checkPages, checkKeys,
 		checkAlgorithms, checkTexts, checkSector, checkResources, checkPKCE, checkRequests, r.checkScope, checkLevels, checkProfileRules,
 	} {
 		if err := check(d); err != nil {

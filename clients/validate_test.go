@@ -144,7 +144,6 @@ func TestRefused(t *testing.T) {
 		{`{"redirect_uris": ["http://127.0.0.1:1/", "http://localhost:1/"]}`, "redirect_uris", "several hosts"},
 		{with(`"post_logout_redirect_uris": ["javascript:/x"]`), "post_logout_redirect_uris", "reverse domain"},
 		{with(`"token_endpoint_auth_method": "client_secret_jwt"`), "token_endpoint_auth_method", "not supported yet"},
-		{with(`"token_endpoint_auth_method": "tls_client_auth"`), "token_endpoint_auth_method", "not supported yet"},
 		{with(`"token_endpoint_auth_method": "private_key_jwt"`), "jwks", "needed"},
 		{with(`"token_endpoint_auth_method": "private_key_jwt", "jwks": ` + private), "jwks", "private or symmetric"},
 		{with(`"jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}`), "jwks", "private or symmetric"},

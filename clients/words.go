@@ -67,8 +67,13 @@ func (c Client) requestWords() string {
 
 func (c Client) tokenWords() string {
 	text := "its access tokens count for whoever holds them"
-	if c.MustConstrain() {
+	switch {
+	case c.MustProve() && c.TLSBound:
+		text = "its access tokens count only with its certificate and a proof of its key (DPoP)"
+	case c.MustProve():
 		text = "its access tokens count only with a proof of its key (DPoP)"
+	case c.TLSBound:
+		text = "its access tokens count only with its certificate"
 	}
 	switch {
 	case !c.AllowsGrant(GrantRefreshToken):

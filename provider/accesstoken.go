@@ -189,6 +189,9 @@ func presented(c echo.Context) (t presentedToken, err error) {
 // confirm holds a token against the key that it is bound to. One that is bound
 // is worth nothing as a bearer token, and one that is not is no DPoP token.
 func (p *Provider) confirm(c echo.Context, path string, t presentedToken, a accessToken) error {
+	if cert := a.confirmed().X5T; cert != "" && cert != p.certificateHash(c) {
+		return oauthError(codeInvalidToken, "the token is bound to a certificate that did not come with it", http.StatusUnauthorized)
+	}
 	want := a.confirmed().JKT
 	if t.dpop != (want != "") {
 		return errNoToken

@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"net/url"
@@ -38,7 +37,10 @@ func (p *Provider) authenticateClient(c echo.Context, f form) (clients.Client, e
 	if err != nil {
 		return clients.Client{}, err
 	}
-	proved, err := p.prove(ctx, client, cred)
+	if cred.method == clients.AuthNone && client.UsesCertificate() { // which the form does not show
+		cred.method = client.TokenEndpointAuthMethod
+	}
+	proved, err := p.prove(c, client, cred)
 	if err != nil {
 		return clients.Client{}, err
 	}
@@ -49,8 +51,11 @@ func (p *Provider) authenticateClient(c echo.Context, f form) (clients.Client, e
 }
 
 // prove is also asked about the zero client, for which it does the same work.
-func (p *Provider) prove(ctx context.Context, client clients.Client, cred credential) (bool, error) {
+func (p *Provider) prove(c echo.Context, client clients.Client, cred credential) (bool, error) {
+	ctx := c.Request().Context()
 	switch cred.method {
+	case clients.AuthTLS, clients.AuthSelfSigned:
+		return p.provesByCertificate(c, client)
 	case clients.AuthNone:
 		return client.Public(), nil
 	case clients.AuthPrivateKeyJWT:

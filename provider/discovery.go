@@ -69,6 +69,9 @@ type metadata struct {
 	AnswerAlgs            []string `json:"authorization_signing_alg_values_supported"`
 	ProofAlgs             []string `json:"dpop_signing_alg_values_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
+	CertificateBound      bool     `json:"tls_client_certificate_bound_access_tokens"`
+
+	Aliases *mtlsAliases `json:"mtls_endpoint_aliases,omitempty"`
 }
 
 func (p *Provider) metadata() metadata {
@@ -76,7 +79,7 @@ func (p *Provider) metadata() metadata {
 	if p.registration == RegistrationToken || p.registration == RegistrationOpen {
 		register = p.issuer + registerPath
 	}
-	confidential := []string{clients.AuthBasic, clients.AuthPost, clients.AuthPrivateKeyJWT}
+	confidential := append([]string{clients.AuthBasic, clients.AuthPost, clients.AuthPrivateKeyJWT}, p.mtls.methods()...)
 	all := append(slices.Clone(confidential), clients.AuthNone)
 	return metadata{
 		Issuer:                p.issuer,
@@ -121,6 +124,8 @@ func (p *Provider) metadata() metadata {
 		AnswerAlgs:            Algorithms(),
 		ProofAlgs:             algorithmNames(proofAlgorithms()),
 		IssParameter:          true,
+		CertificateBound:      p.mtls.enabled(),
+		Aliases:               p.mtls.aliases(),
 	}
 }
 

@@ -109,7 +109,7 @@ func (p *Provider) checkProof(claims proofClaims, method, path, token string, no
 		return invalidProof("jti is missing or too long")
 	case claims.Method != method:
 		return invalidProof("htm is not this method")
-	case !sameEndpoint(claims.URI, p.issuer+path):
+	case !sameEndpoint(claims.URI, p.issuer+path) && (p.mtls.URL == "" || !sameEndpoint(claims.URI, p.mtls.URL+path)):
 		return invalidProof("htu is not this address")
 	case !dated, now.Sub(at) > dpopAge, at.Sub(now) > assertionSkew:
 		return invalidProof("iat is missing, or too far from now")

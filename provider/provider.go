@@ -93,6 +93,8 @@ type Deps struct {
 	// RegistrationProfile is the one of those that nobody invited.
 	Registration        Registration
 	RegistrationProfile clients.Profile
+
+	MutualTLS MutualTLS // zero: clients bring no certificates
 }
 
 func (d Deps) check() error {
@@ -141,6 +143,7 @@ type Provider struct {
 
 	registration        Registration
 	registrationProfile clients.Profile
+	mtls                MutualTLS
 
 	resources
 }
@@ -155,7 +158,7 @@ func New(d Deps) (*Provider, error) {
 		sessions: d.Sessions, interactions: d.Interactions, consents: d.Consents, audit: d.Audit, keys: d.Keys,
 		subjectKey: d.SubjectKey, refreshKey: d.RefreshKey, lifetimes: d.Lifetimes.withDefaults(),
 		scopes: d.Scopes, levels: d.LevelACRs, logger: d.Logger,
-		registration: d.Registration, registrationProfile: d.RegistrationProfile,
+		registration: d.Registration, registrationProfile: d.RegistrationProfile, mtls: d.MutualTLS,
 	}
 	p.grants = &grants{db: d.DB, lifetimes: p.lifetimes}
 	p.devices = &devices{db: d.DB, life: p.lifetimes.DeviceCode}

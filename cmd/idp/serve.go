@@ -19,6 +19,7 @@ import (
 
 	"ente.example/idp/audit"
 	"ente.example/idp/database"
+	"ente.example/idp/provider"
 	"ente.example/idp/web"
 )
 
@@ -85,30 +86,49 @@ func (v *services) serve(ctx context.Context, workers []string, ready func(publi
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen for administration: %w", err), public.Close())
 	}
-	if err := v.note(ctx, audit.ServeStarted); err != nil {
+	certificates, err := v.listenForCertificates(ctx)
+	if err != nil {
 		return errors.Join(err, public.Close(), admin.Close())
 	}
+	if err := v.note(ctx, audit.ServeStarted); err != nil {
+		return errors.Join(err, public.Close(), admin.Close(), closed(certificates))
+	}
 	s := &server{services: v, site: site.HTTP(nil)}
+	if certificates != nil {
+		s.certificates = site.HTTP(provider.AtCertificates(site.Echo))
+	}
 	s.admin = site.HTTP(s.adminRoutes())
 	s.admin.WriteTimeout = 2 * time.Minute // a profile takes its time
 	ready(public.Addr(), admin.Addr())
-	return s.run(ctx, public, admin, workers)
+	return s.run(ctx, public, admin, certificates, workers)
+}
+
+func closed(l net.Listener) error {
+	if l == nil {
+		return nil
+	}
+	return l.Close()
 }
 
 // server is one node while it serves.
 type server struct {
 	*services
-	site     *http.Server
-	admin    *http.Server
-	draining atomic.Bool
+	site *http.Server
+	// certificates is the listener's that asks for them; nil without one.
+	certificates *http.Server
+	admin        *http.Server
+	draining     atomic.Bool
 }
 
 // run ends in order: not ready, drain, finish requests, then the workers,
 // then the admin listener, so that a probe sees the drain.
-func (s *server) run(ctx context.Context, public, admin net.Listener, workers []string) error {
+func (s *server) run(ctx context.Context, public, admin, certificates net.Listener, workers []string) error {
 	listeners, lctx := errgroup.WithContext(context.WithoutCancel(ctx))
 	listeners.Go(func() error { return serveUntilClosed(s.site, public) })
 	listeners.Go(func() error { return serveUntilClosed(s.admin, admin) })
+	if s.certificates != nil {
+		listeners.Go(func() error { return serveUntilClosed(s.certificates, certificates) })
+	}
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	running := s.startWorkers(work, workers)
@@ -122,7 +142,11 @@ func (s *server) run(ctx context.Context, public, admin net.Listener, workers []
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer cancel()
-	errs := []error{s.site.Shutdown(stop), s.note(stop, audit.ServeStopped)}
+	errs := []error{s.site.Shutdown(stop)}
+	if s.certificates != nil {
+		errs = append(errs, s.certificates.Shutdown(stop))
+	}
+	errs = append(errs, s.note(stop, audit.ServeStopped))
 	stopWork()
 	errs = append(errs, running.Wait(), s.admin.Shutdown(stop), listeners.Wait())
 	return errors.Join(errs...)
@@ -156,9 +180,17 @@ func (v *services) note(ctx context.Context, what audit.Type) error {
 
 // listen opens the public listener, with TLS where there is a certificate.
 func (v *services) listen(ctx context.Context) (net.Listener, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", v.settings.Listen)
+	l, err := v.listenAt(ctx, v.settings.Listen, tls.NoClientCert)
 	if err != nil {
 		return nil, fmt.Errorf("listen for the public: %w", err)
+	}
+	return l, nil
+}
+
+func (v *services) listenAt(ctx context.Context, address string, ask tls.ClientAuthType) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
 	}
 	proxies, err := v.settings.proxies()
 	if err != nil {
@@ -174,7 +206,7 @@ func (v *services) listen(ctx context.Context) (net.Listener, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	return tls.NewListener(l, &tls.Config{
-		MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: []string{"h2", "http/1.1"},
+		MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: []string{"h2", "http/1.1"}, ClientAuth: ask,
 	}), nil
 }
 

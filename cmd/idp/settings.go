@@ -30,6 +30,10 @@ type settings struct {
 	Listen              string `help:"Where the public listens." default:"127.0.0.1:8080"`
 	TLSCertFile         string `help:"Certificate; read again when it changes." name:"tls-cert-file"`
 	TLSKeyFile          string `help:"Its key." name:"tls-key-file"`
+	MTLSListen          string `help:"Where services are asked for certificates." name:"mtls-listen"`
+	MTLSURL             string `help:"The public address of that." name:"mtls-url"`
+	ClientCAFile        string `help:"Authorities that certify services, as PEM." name:"client-ca-file"`
+	ClientCertHeader    string `help:"A trusted proxy hands over services' certificates: off or rfc9440." default:"off"`
 	AdminListen         string `help:"Health, metrics, pprof; never public." default:"127.0.0.1:9090"`
 	DatabaseURL         string `help:"postgres://… or sqlite:PATH." name:"database-url" default:"sqlite:idp.db" secret:""`
 	SecretsDir          string `help:"Key files of idp secrets init." default:"./secrets"`
@@ -255,6 +259,7 @@ func (s settings) check() error {
 		"captcha":              {s.Captcha, []string{"image", "none"}},
 		"registration":         {s.Registration, []string{"off", "token", "open"}},
 		"registration-profile": {s.RegistrationProfile, []string{string(clients.ProfileOAuth21), string(clients.ProfileOIDC)}},
+		"client-cert-header":   {s.ClientCertHeader, []string{"off", headerRFC9440}},
 		"log-level":            {s.LogLevel, []string{"debug", "info", "warn", "error"}},
 		"log-format":           {s.LogFormat, []string{"json", "text"}},
 	} {
@@ -262,13 +267,18 @@ func (s settings) check() error {
 			return err
 		}
 	}
-	for name, address := range map[string]string{"listen": s.Listen, "admin-listen": s.AdminListen} {
+	for name, address := range map[string]string{"listen": s.Listen, "admin-listen": s.AdminListen, "mtls-listen": s.MTLSListen} {
+		if name == "mtls-listen" && address == "" {
+			continue
+		}
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			return fmt.Errorf("%s: %q is no address to listen on: write host:port", name, address)
 		}
 	}
-	_, err = s.proxies()
-	return err
+	if _, err = s.proxies(); err != nil {
+		return err
+	}
+	return s.checkCertificates()
 }
 
 func oneOf(name, value string, allowed []string) error {

@@ -278,8 +278,13 @@ func (v *services) protocol() (err error) {
 	if err != nil {
 		return err
 	}
+	certificates, err := v.settings.mutualTLS()
+	if err != nil {
+		return err
+	}
 	v.provider, err = provider.New(provider.Deps{
-		DB: v.db, Issuer: v.settings.Issuer, Clients: v.clients, Citizens: v.citizens, Credentials: v.pins,
+		MutualTLS: certificates,
+		DB:        v.db, Issuer: v.settings.Issuer, Clients: v.clients, Citizens: v.citizens, Credentials: v.pins,
 		Sessions: v.sessions, Interactions: v.interactions, Consents: v.consents, Audit: v.audit, Keys: v.ring,
 		SubjectKey: v.keys.PRF(secrets.Subject), RefreshKey: v.keys.PRF(secrets.Refresh), TriesKey: v.keys.PRF(secrets.Throttle),
 		Registration: provider.Registration(v.settings.Registration), RegistrationProfile: clients.Profile(v.settings.RegistrationProfile),
