@@ -17,11 +17,8 @@ const maxDocument = 256 << 10 // bytes of one client
 // silently would promise a protection that is not there.
 func unbuilt() []string {
 	return []string{
-		"authorization_encrypted_response_alg", "authorization_encrypted_response_enc",
-
-		"id_token_encrypted_response_alg", "id_token_encrypted_response_enc",
-		"introspection_signed_response_alg", "request_object_encryption_alg", "request_object_encryption_enc",
-		"software_statement", "userinfo_encrypted_response_alg", "userinfo_encrypted_response_enc",
+		"request_object_encryption_alg", "request_object_encryption_enc",
+		"software_statement",
 	}
 }
 

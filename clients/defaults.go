@@ -29,6 +29,7 @@ func (d Document) normalised() Document {
 func withDefaults(d Document) (Document, []string) {
 	fill(&d.Profile, ProfileOAuth21)
 	d = withProfile(d)
+	d = withEncryption(d)
 	fill(&d.TokenEndpointAuthMethod, AuthBasic)
 	if d.GrantTypes == nil {
 		d.GrantTypes = []string{GrantAuthorizationCode}

@@ -47,8 +47,10 @@ type Metadata struct {
 	RequestObjectSigningAlg        string          `json:"request_object_signing_alg,omitempty"`
 	RequireSignedRequestObject     bool            `json:"require_signed_request_object,omitempty"`         // RFC 9101
 	RequirePushedRequests          bool            `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126
-	CertificateNames                               // RFC 8705
-	TLSBound                       bool            `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	IntrospectionSignedResponseAlg string          `json:"introspection_signed_response_alg,omitempty"`     // RFC 9701
+	Encryptions
+	CertificateNames      // RFC 8705
+	TLSBound         bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 	// Purpose is our own member: why the service asks, shown on the consent page.
 	Purpose string `json:"purpose,omitempty"`
 }

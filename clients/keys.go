@@ -29,22 +29,25 @@ var ErrKeys = errors.New("keys of the client cannot be read")
 // empty kid. None is an answer, not an error. It may go to the network and
 // must not be called with a transaction open.
 func (r *Registry) Keys(ctx context.Context, c Client, kid string) ([]jose.JSONWebKey, error) {
-	if c.JWKSURI == "" {
-		return pick(c.keys, kid), nil
-	}
-	return r.remote.find(ctx, c.JWKSURI, kid)
+	return r.keysOf(ctx, c, kid, Verifies)
 }
 
-func pick(keys []jose.JSONWebKey, kid string) []jose.JSONWebKey {
-	if kid == "" {
-		return slices.Clone(keys)
+// keysOf are the client's keys of a name that are fit for something.
+func (r *Registry) keysOf(ctx context.Context, c Client, kid string, fit func(jose.JSONWebKey) bool) ([]jose.JSONWebKey, error) {
+	if c.JWKSURI == "" {
+		return pick(c.keys, kid, fit), nil
 	}
+	return r.remote.find(ctx, c.JWKSURI, kid, fit)
+}
+
+func pick(keys []jose.JSONWebKey, kid string, fit func(jose.JSONWebKey) bool) []jose.JSONWebKey {
 	var named, unnamed []jose.JSONWebKey
 	for _, k := range keys {
-		switch k.KeyID {
-		case kid:
+		switch {
+		case !fit(k):
+		case kid == "" || k.KeyID == kid:
 			named = append(named, k)
-		case "":
+		case k.KeyID == "":
 			unnamed = append(unnamed, k)
 		}
 	}
@@ -123,7 +126,7 @@ func Verifies(k jose.JSONWebKey) bool {
 	return len(algs) > 0 && (k.Algorithm == "" || slices.Contains(algs, k.Algorithm))
 }
 
-// signatureKeys is what Keys chooses from.
+// signatureKeys are those of a set that can check a signature.
 func signatureKeys(data []byte) ([]jose.JSONWebKey, error) {
 	keys, err := parseKeys(data)
 	return slices.DeleteFunc(keys, func(k jose.JSONWebKey) bool { return !Verifies(k) }), err
@@ -143,12 +146,12 @@ func canonicalKeys(jwks json.RawMessage) json.RawMessage {
 	return data
 }
 
-// parsedKeys is signatureKeys for metadata that was checked when it came in.
+// parsedKeys is usableKeys for metadata that was checked when it came in.
 func parsedKeys(jwks json.RawMessage) []jose.JSONWebKey {
 	if jwks == nil {
 		return nil
 	}
-	keys, _ := signatureKeys(jwks)
+	keys, _ := usableKeys(jwks)
 	return keys
 }
 

@@ -33,6 +33,7 @@ func withProfile(d Document) Document {
 	fill(&d.TokenEndpointAuthMethod, AuthPrivateKeyJWT)
 	fill(&d.IDTokenSignedResponseAlg, "ES256")
 	fill(&d.AuthorizationSignedResponseAlg, "ES256")
+	fill(&d.IntrospectionSignedResponseAlg, "ES256")
 	d.RequirePushedRequests = true
 	d.DPoPBound = d.DPoPBound || !d.TLSBound
 	return d
@@ -49,6 +50,8 @@ func checkProfileRules(d Document) error {
 		return invalid("require_pkce", "cannot be false under the profile fapi2")
 	case len(d.ResponseTypes) > 0 && !slices.Equal(d.ResponseTypes, []string{"code"}):
 		return invalid("response_types", "can only be code under the profile fapi2")
+	case slices.Contains(d.GrantTypes, GrantDeviceCode):
+		return invalid("grant_types", "cannot have the device grant under the profile fapi2: its requests are not pushed")
 	case d.ApplicationType == ApplicationNative:
 		return nil // its loopback address needs no TLS
 	}

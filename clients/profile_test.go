@@ -61,6 +61,8 @@ func TestTheProfileFAPI2(t *testing.T) {
 		{"require_pkce", "false", "require_pkce", "cannot be false"},
 		{"response_types", `["code", "none"]`, "response_types", "only be code"},
 		{"grant_types", `["authorization_code", "implicit"]`, "response_types", "do not go together"},
+		{"grant_types", `["authorization_code", "urn:ietf:params:oauth:grant-type:device_code"]`, "grant_types", "device grant"},
+		{"introspection_signed_response_alg", `"RS256"`, "introspection_signed_response_alg", "PS256, ES256, EdDSA"},
 		{"redirect_uris", `["http://localhost:8081/cb"]`, "redirect_uris", "https"},
 		{"token_endpoint_auth_signing_alg", `"RS256"`, "token_endpoint_auth_signing_alg", "PS256, ES256, EdDSA"},
 		{"request_object_signing_alg", `"RS256"`, "request_object_signing_alg", "PS256, ES256, EdDSA"},

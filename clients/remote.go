@@ -45,24 +45,24 @@ func newRemoteKeys(fetch func(context.Context, string) (fetched, error)) *remote
 
 // find answers from memory when it can. An unknown kid asks the server again,
 // at most once in keysPause.
-func (r *remoteKeys) find(ctx context.Context, uri, kid string) ([]jose.JSONWebKey, error) {
+func (r *remoteKeys) find(ctx context.Context, uri, kid string, fit func(jose.JSONWebKey) bool) ([]jose.JSONWebKey, error) {
 	now := time.Now()
 	set := r.known(uri)
-	if found := set.pick(kid, now); !set.wants(now, len(found) > 0) {
+	if found := set.pick(kid, fit, now); !set.wants(now, len(found) > 0) {
 		return set.answer(found)
 	}
 	set, err := r.refresh(ctx, uri)
 	if err != nil {
 		return nil, err
 	}
-	return set.answer(set.pick(kid, time.Now()))
+	return set.answer(set.pick(kid, fit, time.Now()))
 }
 
-func (s keySet) pick(kid string, now time.Time) []jose.JSONWebKey {
+func (s keySet) pick(kid string, fit func(jose.JSONWebKey) bool, now time.Time) []jose.JSONWebKey {
 	if now.After(s.usable) {
 		return nil
 	}
-	return pick(s.keys, kid)
+	return pick(s.keys, kid, fit)
 }
 
 // wants decides whether to fetch.
@@ -116,7 +116,7 @@ func (r *remoteKeys) keep(uri string, answer fetched, err error) keySet {
 	set.next, set.err = now.Add(keysPause), err
 	if err == nil {
 		var keys []jose.JSONWebKey
-		if keys, set.err = signatureKeys(answer.body); set.err == nil {
+		if keys, set.err = usableKeys(answer.body); set.err == nil {
 			set.keys = keys
 			set.fresh = now.Add(min(max(answer.maxAge, keysFloor), keysCeiling))
 			set.usable = now.Add(keysCeiling)

@@ -56,7 +56,7 @@ func (p *publisher) publish(t *testing.T, kids ...string) {
 // expect asks for a kid and says how many fetches that may have made so far.
 func (p *publisher) expect(t *testing.T, r *remoteKeys, kid string, found bool, fetches int64) {
 	t.Helper()
-	keys, err := r.find(t.Context(), "https://a.example/jwks", kid)
+	keys, err := r.find(t.Context(), "https://a.example/jwks", kid, Verifies)
 	if (len(keys) > 0) != found || (found && err != nil) {
 		t.Errorf("find(%q) = %d keys, %v, want found %v", kid, len(keys), err, found)
 	}
@@ -117,7 +117,7 @@ func TestManyWaitForOneFetch(t *testing.T) {
 		var waiting sync.WaitGroup
 		for range 50 {
 			waiting.Go(func() {
-				if keys, err := r.find(t.Context(), "https://a.example/jwks", "1"); err != nil || len(keys) != 1 {
+				if keys, err := r.find(t.Context(), "https://a.example/jwks", "1", Verifies); err != nil || len(keys) != 1 {
 					t.Errorf("find = %d keys, %v", len(keys), err)
 				}
 			})
@@ -139,7 +139,7 @@ func TestFetchOutlivesWhoBeganIt(t *testing.T) {
 		r := newRemoteKeys(p.fetch)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := r.find(ctx, "https://a.example/jwks", "1"); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := r.find(ctx, "https://a.example/jwks", "1", Verifies); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("find = %v", err)
 		}
 		p.expect(t, r, "1", true, 1)
@@ -161,7 +161,7 @@ func TestKeysOutliveAFailingServer(t *testing.T) {
 		p.expect(t, r, "1", true, 2) // and it is left alone for a while
 		time.Sleep(keysCeiling)
 		p.expect(t, r, "1", false, 3)
-		if _, err := r.find(t.Context(), "https://a.example/jwks", "1"); !errors.Is(err, ErrKeys) {
+		if _, err := r.find(t.Context(), "https://a.example/jwks", "1", Verifies); !errors.Is(err, ErrKeys) {
 			t.Errorf("find = %v, want ErrKeys", err)
 		}
 		p.publish(t, "1")
@@ -175,7 +175,7 @@ func TestPublishedPrivateKeyCondemnsTheSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		private := publicKeys(t, jose.JSONWebKey{Key: ecKey(t, elliptic.P256()), KeyID: "1"})
 		r := newRemoteKeys((&publisher{body: []byte(private)}).fetch)
-		if _, err := r.find(t.Context(), "https://a.example/jwks", "1"); !errors.Is(err, ErrKeys) {
+		if _, err := r.find(t.Context(), "https://a.example/jwks", "1", Verifies); !errors.Is(err, ErrKeys) {
 			t.Errorf("find = %v, want ErrKeys", err)
 		}
 	})

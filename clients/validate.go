@@ -58,7 +58,7 @@ func (r rules) client(d Document) (Client, []string, error) {
 	d = d.normalised()
 	d, notes := withDefaults(d)
 	for _, check := range []func(Document) error{
-		checkWords, checkGrants, checkAuthentication, checkCertificate, checkRedirects, r.checkPages, checkKeys,
+		checkWords, checkGrants, checkAuthentication, checkCertificate, checkEncryption, checkRedirects, r.checkPages, checkKeys,
 		checkAlgorithms, checkTexts, checkSector, checkResources, checkPKCE, checkRequests, r.checkScope, checkLevels, checkProfileRules,
 	} {
 		if err := check(d); err != nil {
@@ -168,6 +168,7 @@ func checkAlgorithms(d Document) error {
 		{"userinfo_signed_response_alg", d.UserinfoSignedResponseAlg},
 		{"authorization_signed_response_alg", d.AuthorizationSignedResponseAlg},
 		{"request_object_signing_alg", d.RequestObjectSigningAlg},
+		{"introspection_signed_response_alg", d.IntrospectionSignedResponseAlg},
 	} {
 		if a.value != "" && !slices.Contains(known, a.value) {
 			return unsupported(a.field, a.value, known)

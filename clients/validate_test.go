@@ -266,10 +266,11 @@ func TestKeyWithoutUseIsForSignatures(t *testing.T) {
 
 func TestPickByKid(t *testing.T) {
 	t.Parallel()
-	keys := []jose.JSONWebKey{{KeyID: "1"}, {KeyID: "2"}, {KeyID: ""}}
+	keys := []jose.JSONWebKey{{KeyID: "1"}, {KeyID: "2"}, {KeyID: ""}, {KeyID: "1", Use: "enc"}}
+	signing := func(k jose.JSONWebKey) bool { return k.Use != "enc" }
 	for kid, want := range map[string][]string{"1": {"1"}, "": {"1", "2", ""}, "9": {""}} {
 		var got []string
-		for _, k := range pick(keys, kid) {
+		for _, k := range pick(keys, kid, signing) {
 			got = append(got, k.KeyID)
 		}
 		if !slices.Equal(got, want) {

@@ -71,6 +71,16 @@ type metadata struct {
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
 	CertificateBound      bool     `json:"tls_client_certificate_bound_access_tokens"`
 
+	IntrospectionAlgs    []string `json:"introspection_signing_alg_values_supported"`
+	IDTokenEncAlgs       []string `json:"id_token_encryption_alg_values_supported"`
+	IDTokenEncs          []string `json:"id_token_encryption_enc_values_supported"`
+	UserinfoEncAlgs      []string `json:"userinfo_encryption_alg_values_supported"`
+	UserinfoEncs         []string `json:"userinfo_encryption_enc_values_supported"`
+	AnswerEncAlgs        []string `json:"authorization_encryption_alg_values_supported"`
+	AnswerEncs           []string `json:"authorization_encryption_enc_values_supported"`
+	IntrospectionEncAlgs []string `json:"introspection_encryption_alg_values_supported"`
+	IntrospectionEncs    []string `json:"introspection_encryption_enc_values_supported"`
+
 	Aliases *mtlsAliases `json:"mtls_endpoint_aliases,omitempty"`
 }
 
@@ -125,6 +135,15 @@ func (p *Provider) metadata() metadata {
 		ProofAlgs:             algorithmNames(proofAlgorithms()),
 		IssParameter:          true,
 		CertificateBound:      p.mtls.enabled(),
+		IntrospectionAlgs:     Algorithms(),
+		IDTokenEncAlgs:        clients.KeyEncryptions(),
+		IDTokenEncs:           clients.ContentEncryptions(),
+		UserinfoEncAlgs:       clients.KeyEncryptions(),
+		UserinfoEncs:          clients.ContentEncryptions(),
+		AnswerEncAlgs:         clients.KeyEncryptions(),
+		AnswerEncs:            clients.ContentEncryptions(),
+		IntrospectionEncAlgs:  clients.KeyEncryptions(),
+		IntrospectionEncs:     clients.ContentEncryptions(),
 		Aliases:               p.mtls.aliases(),
 	}
 }

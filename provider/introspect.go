@@ -1,11 +1,15 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"ente.example/idp/clients"
 	"github.com/labstack/echo/v4"
@@ -53,7 +57,48 @@ func (p *Provider) introspect(c echo.Context) error {
 		return p.fail(c, err)
 	}
 	noStore(c.Response().Header())
-	return c.JSON(http.StatusOK, answer)
+	if !wantsToken(c) {
+		return c.JSON(http.StatusOK, answer)
+	}
+	token, err := p.introspectionToken(c.Request().Context(), caller, answer)
+	if err != nil {
+		return p.fail(c, err)
+	}
+	return c.Blob(http.StatusOK, introspectionType, []byte(token))
+}
+
+// An answer that is a token itself (RFC 9701), for callers that have to be able
+// to prove what they were told.
+const (
+	introspectionType    = "application/" + typIntrospection
+	maxAccept            = 1000
+	typIntrospection     = "token-introspection+jwt"
+	introspectionDefault = RS256 // RFC 9701 §6
+)
+
+// wantsToken reports whether the caller accepts that kind of answer by name,
+// and not with the weight of never.
+func wantsToken(c echo.Context) bool {
+	accept := strings.Join(c.Request().Header.Values(echo.HeaderAccept), ",")
+	for kind := range strings.SplitSeq(accept[:min(len(accept), maxAccept)], ",") {
+		name, parameters, err := mime.ParseMediaType(kind)
+		if err == nil && name == introspectionType {
+			weight, err := strconv.ParseFloat(cmp.Or(parameters["q"], "1"), 64)
+			return err == nil && weight > 0
+		}
+	}
+	return false
+}
+
+// introspectionToken is RFC 9701 §5: the answer in a member of its own, so that
+// it cannot pass for the token it is about.
+func (p *Provider) introspectionToken(ctx context.Context, caller clients.Client, answer introspection) (string, error) {
+	claims := map[string]any{"iss": p.issuer, "aud": caller.ID, "iat": time.Now().Unix(), "token_introspection": answer}
+	signed, err := p.keys.Sign(ctx, cmp.Or(caller.IntrospectionSignedResponseAlg, introspectionDefault), typIntrospection, claims)
+	if err != nil {
+		return "", err
+	}
+	return p.encrypted(ctx, caller, caller.OfIntrospection(), []byte(signed), nested)
 }
 
 // lookInto ignores token_type_hint: what a token is shows in the token.

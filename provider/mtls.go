@@ -55,7 +55,7 @@ var errCertificate = errors.New("the certificate cannot be read")
 
 // aliasedPaths are the endpoints at which a certificate says something.
 func aliasedPaths() []string {
-	return []string{tokenPath, parPath, introspectPath, revokePath, userinfoPath}
+	return []string{tokenPath, parPath, introspectPath, revokePath, userinfoPath, deviceAuthorizationPath}
 }
 
 // mtlsAliases is RFC 8705 §5.
@@ -65,13 +65,16 @@ type mtlsAliases struct {
 	Introspect string `json:"introspection_endpoint"`
 	Revoke     string `json:"revocation_endpoint"`
 	Userinfo   string `json:"userinfo_endpoint"`
+	Device     string `json:"device_authorization_endpoint"`
 }
 
 func (m MutualTLS) aliases() *mtlsAliases {
 	if m.URL == "" {
 		return nil
 	}
-	return &mtlsAliases{m.URL + tokenPath, m.URL + parPath, m.URL + introspectPath, m.URL + revokePath, m.URL + userinfoPath}
+	return &mtlsAliases{
+		m.URL + tokenPath, m.URL + parPath, m.URL + introspectPath, m.URL + revokePath, m.URL + userinfoPath, m.URL + deviceAuthorizationPath,
+	}
 }
 
 // AtCertificates is what the listener that asks for certificates serves of

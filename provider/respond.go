@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -27,6 +28,9 @@ func (p *Provider) send(c echo.Context, r *authRequest, answer map[string]string
 	}
 	if r.signed {
 		signed, err := p.signAnswer(c.Request().Context(), r, answer)
+		if _, theirs := errors.AsType[*protocolError](err); theirs {
+			return untrusted(err) // there is no way to tell the service
+		}
 		if err != nil {
 			return err
 		}
@@ -43,7 +47,8 @@ func (p *Provider) send(c echo.Context, r *authRequest, answer map[string]string
 // arrive (JARM §2.1 recommends ten minutes at most).
 const answerLife = 5 * time.Minute
 
-// signAnswer is the answer as one token (JARM §2.1).
+// signAnswer is the answer as one token (JARM §2.1), encrypted where the client
+// wants that.
 func (p *Provider) signAnswer(ctx context.Context, r *authRequest, answer map[string]string) (string, error) {
 	claims := map[string]any{"aud": r.client.ID, "exp": time.Now().Add(answerLife).Unix()}
 	for name, value := range answer {
@@ -51,7 +56,11 @@ func (p *Provider) signAnswer(ctx context.Context, r *authRequest, answer map[st
 			claims[name] = json.Number(value)
 		}
 	}
-	return p.keys.Sign(ctx, cmp.Or(r.client.AuthorizationSignedResponseAlg, RS256), typAnswer, claims)
+	signed, err := p.keys.Sign(ctx, cmp.Or(r.client.AuthorizationSignedResponseAlg, RS256), typAnswer, claims)
+	if err != nil {
+		return "", err
+	}
+	return p.encrypted(ctx, r.client, r.client.OfAnswers(), []byte(signed), nested)
 }
 
 // redirectURL adds the answer to the address as it was registered, whose own

@@ -115,6 +115,9 @@ func (p *Provider) signID(ctx context.Context, u *unit, hashes map[string]string
 		claims[name] = hash
 	}
 	token, err := p.keys.Sign(ctx, idTokenAlg(u.client), TypIDToken, claims)
+	if err == nil {
+		token, err = p.encrypted(ctx, u.client, u.client.OfIDTokens(), []byte(token), nested)
+	}
 	if err != nil {
 		u.err = err
 		return "", err

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -27,15 +28,32 @@ func (p *Provider) userinfo(c echo.Context) error {
 		return p.failBearer(c, err)
 	}
 	noStore(c.Response().Header())
-	if client.UserinfoSignedResponseAlg == "" {
+	if client.UserinfoSignedResponseAlg == "" && client.OfUserinfo().IsZero() {
 		return c.JSON(http.StatusOK, answer)
 	}
 	answer["iss"], answer["aud"] = p.issuer, client.ID
-	signed, err := p.keys.Sign(c.Request().Context(), client.UserinfoSignedResponseAlg, typUserinfo, answer)
+	token, err := p.userinfoToken(c.Request().Context(), client, answer)
 	if err != nil {
 		return p.failBearer(c, err)
 	}
-	return c.Blob(http.StatusOK, "application/jwt", []byte(signed))
+	return c.Blob(http.StatusOK, "application/jwt", []byte(token))
+}
+
+// userinfoToken is signed, encrypted, or first the one and then the other, as
+// the client has it (OIDC Core §5.3.2).
+func (p *Provider) userinfoToken(ctx context.Context, client clients.Client, answer map[string]any) (string, error) {
+	if client.UserinfoSignedResponseAlg == "" {
+		content, err := json.Marshal(answer)
+		if err != nil {
+			return "", fmt.Errorf("encode userinfo: %w", err)
+		}
+		return p.encrypted(ctx, client, client.OfUserinfo(), content, "")
+	}
+	signed, err := p.keys.Sign(ctx, client.UserinfoSignedResponseAlg, typUserinfo, answer)
+	if err != nil {
+		return "", err
+	}
+	return p.encrypted(ctx, client, client.OfUserinfo(), []byte(signed), nested)
 }
 
 func (p *Provider) answerUserinfo(c echo.Context) (map[string]any, clients.Client, error) {
