@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -259,7 +260,7 @@ func (s settings) check() error {
 		"captcha":              {s.Captcha, []string{"image", "none"}},
 		"registration":         {s.Registration, []string{"off", "token", "open"}},
 		"registration-profile": {s.RegistrationProfile, []string{string(clients.ProfileOAuth21), string(clients.ProfileOIDC)}},
-		"client-cert-header":   {s.ClientCertHeader, []string{"off", headerRFC9440}},
+		"client-cert-header":   {cmp.Or(s.ClientCertHeader, "off"), []string{"off", headerRFC9440}},
 		"log-level":            {s.LogLevel, []string{"debug", "info", "warn", "error"}},
 		"log-format":           {s.LogFormat, []string{"json", "text"}},
 	} {
