@@ -14,6 +14,8 @@ type Client struct {
 	Metadata
 	Consent       ConsentPolicy
 	Resources     []string // audiences it may ask for (RFC 8707)
+	TokenExchange []string // audiences it may exchange a citizen's token for (RFC 8693)
+	OwnAudiences  []string // what it is called, beside its id, in tokens that are sent to it
 	MayIntrospect bool     // tokens that are not its own
 	RequirePKCE   bool     // always true for a public client
 	Profile       Profile
@@ -59,7 +61,8 @@ const (
 	GrantRefreshToken      = "refresh_token"
 	GrantClientCredentials = "client_credentials"
 	GrantImplicit          = "implicit"
-	GrantDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code" // RFC 8628
+	GrantDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"    // RFC 8628
+	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // G101: no credential but RFC 8693
 
 	ApplicationWeb    = "web"
 	ApplicationNative = "native"

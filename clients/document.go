@@ -61,6 +61,8 @@ type Document struct {
 	Metadata
 	Consent       ConsentPolicy `json:"consent,omitempty"`
 	Resources     []string      `json:"resources,omitempty"`
+	TokenExchange []string      `json:"token_exchange,omitempty"`
+	OwnAudiences  []string      `json:"own_audiences,omitempty"`
 	MayIntrospect bool          `json:"may_introspect,omitempty"`
 	RequirePKCE   *bool         `json:"require_pkce,omitempty"` // absent: as the profile says
 	Profile       Profile       `json:"profile,omitempty"`
@@ -107,12 +109,12 @@ func (c Client) Document() Document {
 	pkce := c.RequirePKCE
 	d := Document{
 		Metadata: c.Metadata, Consent: c.Consent, Resources: c.Resources, MayIntrospect: c.MayIntrospect,
-		RequirePKCE: &pkce, Profile: c.Profile, Sector: c.Sector,
+		TokenExchange: c.TokenExchange, OwnAudiences: c.OwnAudiences, RequirePKCE: &pkce, Profile: c.Profile, Sector: c.Sector,
 		ClientID: c.ID, ClientIDIssuedAt: c.CreatedAt.Unix(), Disabled: c.Disabled,
 	}
 	for _, list := range []*[]string{
 		&d.RedirectURIs, &d.PostLogoutRedirectURIs, &d.GrantTypes, &d.ResponseTypes, (*[]string)(&d.Scope),
-		&d.Contacts, &d.DefaultACRValues, &d.Resources, &d.RequestURIs,
+		&d.Contacts, &d.DefaultACRValues, &d.Resources, &d.RequestURIs, &d.TokenExchange, &d.OwnAudiences,
 	} {
 		*list = slices.Clone(*list) // a document is made to be changed, the registry's memory is not
 	}

@@ -124,6 +124,10 @@ func TestWords(t *testing.T) {
 			doc(t, `{"grant_types": ["urn:ietf:params:oauth:grant-type:device_code"], "token_endpoint_auth_method": "none"}`),
 			[]string{"the code of a device", "whoever holds them", "may ask for openid"}, []string{"never signs", "sends its requests"},
 		},
+		"exchanges": {
+			doc(t, `{"grant_types": ["urn:ietf:params:oauth:grant-type:token-exchange"], "token_exchange": ["https://b.example"], "own_audiences": ["https://a.example"]}`),
+			[]string{"never signs a citizen in", "for tokens for https://b.example"}, nil,
+		},
 		"always":  {with(`"consent": "always"`), []string{"asked each time"}, nil},
 		"rotates": {with(`"grant_types": ["authorization_code", "refresh_token"]`), []string{"change with each use", "offline_access"}, nil},
 	} {

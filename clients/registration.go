@@ -68,10 +68,12 @@ func (r *Registry) RegisterOwn(ctx context.Context, by audit.Actor, o OwnRegistr
 		}
 		o.Profile = profile
 	}
-	if o.Token == "" {
-		if err := checkOwnGrants(o.Document, nil); err != nil {
-			return Registered{}, Secret{}, err
-		}
+	var invited []string
+	if o.Token != "" {
+		invited = []string{GrantDeviceCode}
+	}
+	if err := checkOwnGrants(o.Document, invited); err != nil {
+		return Registered{}, Secret{}, err
 	}
 	d := o.Document.own(o.Profile)
 	registered, err := r.register(ctx, by, d, func(ctx context.Context, id string) error {
@@ -114,6 +116,9 @@ func (r *Registry) UpdateOwn(ctx context.Context, by audit.Actor, c Client, d Do
 	d = d.own(c.Profile)
 	pkce := c.RequirePKCE
 	d.Consent, d.Resources, d.MayIntrospect, d.Sector, d.RequirePKCE = c.Consent, c.Resources, c.MayIntrospect, c.Sector, &pkce
+	if slices.Contains(d.GrantTypes, GrantTokenExchange) {
+		d.TokenExchange, d.OwnAudiences = c.TokenExchange, c.OwnAudiences
+	}
 	return r.Update(ctx, by, c.ID, d)
 }
 
@@ -128,12 +133,14 @@ func (r *Registry) Deregister(ctx context.Context, by audit.Actor, id string) er
 	})
 }
 
-// checkOwnGrants keeps the device grant from clients that nobody vouches for: a
-// code can be sent to anybody, and the service's name is all that its reader
-// has to judge by.
-func checkOwnGrants(d Document, had []string) error {
-	if slices.Contains(d.GrantTypes, GrantDeviceCode) && !slices.Contains(had, GrantDeviceCode) {
-		return invalid("grant_types", "has the device grant, which an administrator gives")
+// checkOwnGrants keeps from a client what nobody has given it. A device's code
+// can be sent to anybody, and the service's name is all that its reader has to
+// judge by; who exchanges tokens speaks to others in a citizen's name.
+func checkOwnGrants(d Document, given []string) error {
+	for _, g := range []string{GrantDeviceCode, GrantTokenExchange} {
+		if slices.Contains(d.GrantTypes, g) && !slices.Contains(given, g) {
+			return invalid("grant_types", "has %s, which an administrator gives", g)
+		}
 	}
 	return nil
 }
@@ -141,6 +148,7 @@ func checkOwnGrants(d Document, had []string) error {
 // own is a document as somebody may register it without an administrator.
 func (d Document) own(p Profile) Document {
 	d.Profile, d.Consent, d.Resources, d.MayIntrospect, d.RequirePKCE, d.Sector, d.Disabled = p, "", nil, false, nil, "", false
+	d.TokenExchange, d.OwnAudiences = nil, nil
 	d.ClientID, d.ClientIDIssuedAt, d.SecretExpiresAt, d.SecretDigest, d.PreviousSecrets = "", 0, nil, "", nil
 	if d.Scope == nil && p == ProfileOIDC {
 		d.Scope = ParseScope("openid profile email phone address")

@@ -166,6 +166,7 @@ func fromRow(row clientRow, secrets []secretRow) (Client, error) {
 	}
 	c := Client{
 		ID: row.ID, Metadata: d.Metadata, Consent: d.Consent, Resources: d.Resources, MayIntrospect: d.MayIntrospect,
+		TokenExchange: d.TokenExchange, OwnAudiences: d.OwnAudiences,
 		RequirePKCE: d.RequirePKCE == nil || *d.RequirePKCE, Profile: d.Profile, Sector: d.Sector,
 		Disabled: row.Disabled, CreatedAt: row.CreatedAt.UTC(), Version: row.Version,
 	}

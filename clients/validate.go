@@ -42,7 +42,7 @@ func AuthMethods() []string {
 
 // GrantTypes is every grant a client may have.
 func GrantTypes() []string {
-	return []string{GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantImplicit, GrantDeviceCode}
+	return []string{GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantImplicit, GrantDeviceCode, GrantTokenExchange}
 }
 
 // rules decide what may be registered. They are pure: what has to be fetched
@@ -59,7 +59,7 @@ func (r rules) client(d Document) (Client, []string, error) {
 	d, notes := withDefaults(d)
 	for _, check := range []func(Document) error{
 		checkWords, checkGrants, checkAuthentication, checkCertificate, checkEncryption, checkRedirects, r.checkPages, checkKeys,
-		checkAlgorithms, checkTexts, checkSector, checkResources, checkPKCE, checkRequests, r.checkScope, checkLevels, checkProfileRules,
+		checkAlgorithms, checkTexts, checkSector, checkResources, checkExchange, checkPKCE, checkRequests, r.checkScope, checkLevels, checkProfileRules,
 	} {
 		if err := check(d); err != nil {
 			return Client{}, nil, err
@@ -67,7 +67,7 @@ func (r rules) client(d Document) (Client, []string, error) {
 	}
 	c := Client{
 		ID: d.ClientID, Metadata: d.Metadata, Consent: d.Consent, Resources: d.Resources,
-		MayIntrospect: d.MayIntrospect, RequirePKCE: *d.RequirePKCE, Profile: d.Profile, Sector: d.Sector,
+		TokenExchange: d.TokenExchange, OwnAudiences: d.OwnAudiences, MayIntrospect: d.MayIntrospect, RequirePKCE: *d.RequirePKCE, Profile: d.Profile, Sector: d.Sector,
 		Disabled: d.Disabled,
 	}
 	c.JWKS = canonicalKeys(c.JWKS)

@@ -85,16 +85,19 @@ func checkRemote(text string, loopback bool) error {
 }
 
 func checkResources(d Document) error {
-	return checkList("resources", d.Resources, maxRedirects, func(text string) error {
-		if urn, ok := strings.CutPrefix(text, "urn:"); ok {
-			return plainText(urn)
-		}
-		u, err := parseURI(text)
-		if err == nil && u.Host == "" {
-			err = errors.New("has no host")
-		}
-		return err
-	})
+	return checkList("resources", d.Resources, maxRedirects, checkAudience)
+}
+
+// checkAudience wants the address of a resource, or a name for one.
+func checkAudience(text string) error {
+	if urn, ok := strings.CutPrefix(text, "urn:"); ok {
+		return plainText(urn)
+	}
+	u, err := parseURI(text)
+	if err == nil && u.Host == "" {
+		err = errors.New("has no host")
+	}
+	return err
 }
 
 // checkTexts keeps what people will read short, on one line, and free of

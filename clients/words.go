@@ -14,6 +14,9 @@ func (c Client) Words() []string {
 		lines = append(lines, "may have tokens for itself, about no citizen")
 	}
 	lines = append(lines, c.signInWords()...)
+	if len(c.TokenExchange) > 0 {
+		lines = append(lines, "may exchange citizens' tokens that are sent to it for tokens for "+strings.Join(c.TokenExchange, ", "))
+	}
 	if c.MayIntrospect {
 		lines = append(lines, "may introspect the tokens of every client")
 	}
