@@ -33,6 +33,7 @@ type introspection struct {
 	ExpiresAt int64    `json:"exp,omitempty"`
 
 	Confirmation *confirmation `json:"cnf,omitempty"`
+	Actor        *actor        `json:"act,omitempty"`
 }
 
 // introspect tells a client whether a token is good now. Only a client that
@@ -119,7 +120,7 @@ func (p *Provider) lookInto(ctx context.Context, caller clients.Client, token st
 	return introspection{
 		Active: true, Scope: a.Scope, ClientID: a.ClientID, TokenType: a.confirmed().tokenType(), Subject: a.Subject,
 		Audience: a.Audience, Issuer: a.Issuer, JTI: a.JTI, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR,
-		IssuedAt: a.IssuedAt, ExpiresAt: a.ExpiresAt, Confirmation: a.Confirmation,
+		IssuedAt: a.IssuedAt, ExpiresAt: a.ExpiresAt, Confirmation: a.Confirmation, Actor: a.Actor,
 	}, nil
 }
 

@@ -187,6 +187,10 @@ func TestOwnDeviceGrant(t *testing.T) {
 		own := `{"client_id": "` + id + `", ` + device[1:]
 		wantRefusal(t, "update", h.sendJSON(http.MethodPut, registerPath+"/"+id, token, own), "Bad Request invalid_client_metadata")
 
+		const exchange = `{"client_name": "API", "grant_types": ["` + clients.GrantTokenExchange + `"], "token_exchange": ["https://b.example"]}`
+		wantRefusal(t, "exchange, even with an invitation", h.sendJSON(http.MethodPost, registerPath, h.invite(clients.ProfileOAuth21, 1), exchange),
+			"Bad Request invalid_client_metadata")
+
 		invited := h.sendJSON(http.MethodPost, registerPath, h.invite(clients.ProfileOAuth21, 1), device)
 		if invited.StatusCode != http.StatusCreated {
 			t.Fatalf("invited: %d %s", invited.StatusCode, invited.body)

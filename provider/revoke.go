@@ -67,7 +67,7 @@ func (p *Provider) revokeAccess(c echo.Context, caller clients.Client, token str
 		return err
 	case a.ClientID != caller.ID:
 		return foreignToken()
-	case a.GID != "":
+	case a.GID != "" && a.Actor == nil: // an exchanged token's grant is another client's
 		return p.revokeGrant(c, caller, a.GID)
 	}
 	if err := p.revoked.add(ctx, a.JTI, a.ClientID, time.Unix(a.ExpiresAt, 0)); err != nil {

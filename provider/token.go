@@ -21,6 +21,7 @@ import (
 // tokenAnswer is RFC 6749 §5.1 with the ID token of OpenID Connect.
 type tokenAnswer struct {
 	AccessToken  string `json:"access_token"`
+	IssuedType   string `json:"issued_token_type,omitempty"` // RFC 8693 §2.2.1
 	TokenType    string `json:"token_type"`
 	ExpiresIn    int64  `json:"expires_in"`
 	RefreshToken string `json:"refresh_token,omitempty"`
@@ -50,8 +51,11 @@ func (p *Provider) token(c echo.Context) error {
 
 // redeemAny leads to who knows the grant type: fosite, or ourselves.
 func (p *Provider) redeemAny(c echo.Context, f form, u *unit, grantType string) (tokenAnswer, error) {
-	if grantType == clients.GrantDeviceCode {
+	switch grantType {
+	case clients.GrantDeviceCode:
 		return p.redeemDevice(c, f, u)
+	case clients.GrantTokenExchange:
+		return p.exchangeToken(c, f, u)
 	}
 	return p.exchange(c, f, u, grantType)
 }
@@ -69,7 +73,8 @@ func (p *Provider) tokenUnit(c echo.Context, f form) (*unit, string, error) {
 	u := &unit{client: client}
 	// fosite would call a grant type it does not know an invalid request.
 	switch grantType {
-	case clients.GrantAuthorizationCode, clients.GrantRefreshToken, clients.GrantClientCredentials, clients.GrantDeviceCode:
+	case clients.GrantAuthorizationCode, clients.GrantRefreshToken, clients.GrantClientCredentials,
+		clients.GrantDeviceCode, clients.GrantTokenExchange:
 	default:
 		return nil, "", badRequest(codeUnsupportedGrantType, "the grant type is not supported")
 	}
