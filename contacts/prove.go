@@ -22,7 +22,7 @@ func (s *Service) Prove(ctx context.Context, by audit.Actor, who citizens.ID, ki
 	if !counted {
 		return ErrCodeWrong
 	}
-	if !equalAny(r.CodeKey, s.codeKeys(r.ID, code)) {
+	if !credentials.Match(r.CodeKey, s.codeKeys(r.ID, code)) {
 		return s.wrong(ctx, by, r)
 	}
 	return s.proved(ctx, by, r)

@@ -3,7 +3,6 @@ package contacts
 import (
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -190,28 +189,8 @@ func (s *Service) targetKeys(v citizens.ContactValue) [][]byte {
 	return s.keyed("target|" + strings.ToLower(v.Reveal()))
 }
 
-// keyed are the HMACs of a text, under the key in use first: those of older keys
-// find what was written before a rotation.
 func (s *Service) keyed(text string) [][]byte {
-	keys := make([][]byte, 0, len(s.keys.PRFs))
-	for id, key := range s.keys.PRFs {
-		sum, err := key.ComputePRF([]byte("contact/v1|"+text), 32)
-		if err != nil {
-			continue // a key that cannot be used matches nothing
-		}
-		if keys = append(keys, sum); id == s.keys.PrimaryID {
-			keys[0], keys[len(keys)-1] = keys[len(keys)-1], keys[0]
-		}
-	}
-	return keys
-}
-
-func equalAny(kept []byte, keys [][]byte) bool {
-	found := 0
-	for _, k := range keys {
-		found |= subtle.ConstantTimeCompare(kept, k)
-	}
-	return found == 1 && len(kept) > 0
+	return credentials.Digests{Keys: s.keys, Label: "contact/v1|"}.Of(text)
 }
 
 func newID() (ID, error) {

@@ -116,7 +116,7 @@ func (s *Service) reportKeys(notice string, code Code) [][]byte {
 
 // whichNotice tells which of the notices a code is from.
 func (s *Service) whichNotice(list []notice, code Code) (notice, bool) {
-	i := slices.IndexFunc(list, func(n notice) bool { return equalAny(n.CodeKey, s.reportKeys(n.ID, code)) })
+	i := slices.IndexFunc(list, func(n notice) bool { return Match(n.CodeKey, s.reportKeys(n.ID, code)) })
 	if i < 0 {
 		return notice{}, false
 	}

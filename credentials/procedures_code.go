@@ -2,7 +2,6 @@ package credentials
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -102,26 +101,7 @@ func (s *Service) codeKeys(p procedure, code Code) [][]byte {
 }
 
 func (s *Service) keyed(text string) [][]byte {
-	set := s.vault.pepper
-	keys := make([][]byte, 0, len(set.PRFs))
-	for id, key := range set.PRFs {
-		sum, err := key.ComputePRF([]byte("procedure/"+text), hashLength)
-		if err != nil {
-			continue // a key that cannot be used matches nothing
-		}
-		if keys = append(keys, sum); id == set.PrimaryID {
-			keys[0], keys[len(keys)-1] = keys[len(keys)-1], keys[0]
-		}
-	}
-	return keys
-}
-
-func equalAny(kept []byte, keys [][]byte) bool {
-	found := 0
-	for _, k := range keys {
-		found |= subtle.ConstantTimeCompare(kept, k)
-	}
-	return found == 1 && len(kept) > 0
+	return Digests{Keys: s.vault.pepper, Label: "procedure/"}.Of(text)
 }
 
 // page is an address of ours, with a link's token.

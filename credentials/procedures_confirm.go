@@ -39,7 +39,7 @@ func (s *Service) prove(ctx context.Context, by audit.Actor, k procedureKind, pr
 	if err != nil {
 		return procedure{}, err
 	}
-	right := reserved && p.CitizenID == who && equalAny(p.CodeKey, s.codeKeys(p, proof.Code))
+	right := reserved && p.CitizenID == who && Match(p.CodeKey, s.codeKeys(p, proof.Code))
 	switch {
 	case !reserved:
 		return procedure{}, ErrCodeWrong

@@ -11,6 +11,7 @@ import (
 
 	"ente.example/idp/audit"
 	"ente.example/idp/citizens"
+	"ente.example/idp/credentials"
 	"ente.example/idp/database"
 )
 
@@ -72,7 +73,7 @@ type Calls struct {
 	citizens *citizens.Registry
 	audit    *audit.Log
 	seal     tink.AEAD
-	index    index
+	index    credentials.Digests
 	hours    Hours
 	policy   Policy
 	italy    *time.Location
@@ -193,7 +194,7 @@ func (c *Calls) deadline(since time.Time) time.Time {
 	return c.hours.workingDays(c.policy.CallDays, since, c.italy)
 }
 
-func (c *Calls) phoneKey(phone string) []byte { return c.index.keys("phone/v1|" + phone)[0] }
+func (c *Calls) phoneKey(phone string) []byte { return c.index.Of("phone/v1|" + phone)[0] }
 
 // callPlace binds a sealed number to its row.
 func callPlace(id string) []byte { return []byte("callbacks/phone/" + id) }

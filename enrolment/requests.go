@@ -11,7 +11,6 @@ package enrolment
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,7 +58,7 @@ type Requests struct {
 	audit    *audit.Log
 	pins     *credentials.Service
 	seal     tink.AEAD
-	index    index
+	index    credentials.Digests
 	archive  Archive
 	policy   Policy
 	italy    *time.Location
@@ -97,7 +96,7 @@ func New(d Deps) (*Requests, error) {
 		return nil, fmt.Errorf("enrolment: %w", err)
 	}
 	q := &Requests{
-		db: d.DB, citizens: d.Citizens, outbox: d.Outbox, audit: d.Audit, pins: d.Pins, seal: d.Seal, index: index{d.Index},
+		db: d.DB, citizens: d.Citizens, outbox: d.Outbox, audit: d.Audit, pins: d.Pins, seal: d.Seal, index: credentials.Digests{Keys: d.Index},
 		archive: d.Archive, policy: d.Policy, italy: italy, log: d.Logger,
 		store: requestStore{db: d.DB, keep: d.Policy.Keep}, wake: make(chan struct{}, 1),
 	}
@@ -140,36 +139,6 @@ func (r request) event(t audit.Type, by audit.Actor, why string) audit.Event {
 // Restricted reports whether not everybody may ask for a PIN (R7), so that
 // pages can say who may.
 func (q *Requests) Restricted() bool { return q.pins.Eligibility() != citizens.Open }
-
-// index finds by its keyed HMAC what must not rest in the clear.
-type index struct{ set *prf.Set }
-
-// hashLength is that of every HMAC here, in bytes.
-const hashLength = 32
-
-// keys are the HMACs of a text, under the key in use first: those of older keys
-// find what was written before a rotation.
-func (x index) keys(text string) [][]byte {
-	keys := make([][]byte, 0, len(x.set.PRFs))
-	for id, key := range x.set.PRFs {
-		sum, err := key.ComputePRF([]byte(text), hashLength)
-		if err != nil {
-			continue // a key that cannot be used matches nothing
-		}
-		if keys = append(keys, sum); id == x.set.PrimaryID {
-			keys[0], keys[len(keys)-1] = keys[len(keys)-1], keys[0]
-		}
-	}
-	return keys
-}
-
-func equalAny(kept []byte, keys [][]byte) bool {
-	found := 0
-	for _, k := range keys {
-		found |= subtle.ConstantTimeCompare(kept, k)
-	}
-	return found == 1 && len(kept) > 0
-}
 
 // nobody is the id under which messages go whose reader the registry does not
 // know.

@@ -20,6 +20,7 @@ const ContactCode delivery.MessageKey = "contact-code"
 // which people take for each other.
 const (
 	trackingLength = 12
+	trackingBytes  = 32 // of the HMAC that it is drawn from
 	plainAlphabet  = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 )
 
@@ -69,7 +70,7 @@ func (q *Requests) Submitted(ctx context.Context, nonce string) (bool, error) {
 // TrackingCode is the code of the request that a form becomes: it follows from
 // the form's name, so that it need not be kept.
 func (q *Requests) TrackingCode(nonce string) (credentials.Code, error) {
-	sum, err := q.index.set.ComputePrimaryPRF([]byte("tracking/v1|"+nonce), hashLength)
+	sum, err := q.index.Keys.ComputePrimaryPRF([]byte("tracking/v1|"+nonce), trackingBytes)
 	if err != nil {
 		return credentials.Code{}, fmt.Errorf("make a tracking code: %w", err)
 	}
@@ -86,13 +87,13 @@ func (q *Requests) TrackingCode(nonce string) (credentials.Code, error) {
 }
 
 func (q *Requests) trackingKeys(tracking credentials.Code) [][]byte {
-	return q.index.keys("request/v1|" + tracking.Reveal())
+	return q.index.Of("request/v1|" + tracking.Reveal())
 }
 
 // proofKeys bind a code to its request: eight digits are the same elsewhere
 // often enough.
 func (q *Requests) proofKeys(id string, code credentials.Code) [][]byte {
-	return q.index.keys("code/v1|" + id + "|" + code.Reveal())
+	return q.index.Of("code/v1|" + id + "|" + code.Reveal())
 }
 
 func (q *Requests) keep(ctx context.Context, by audit.Actor, a Application, tracking credentials.Code) error {
@@ -106,7 +107,7 @@ func (q *Requests) keep(ctx context.Context, by audit.Actor, a Application, trac
 	}
 	k := proofOf{
 		tracking: q.trackingKeys(tracking)[0], fiscalCode: q.citizens.FiscalCodeKey(a.FiscalCode),
-		contact: q.index.keys("contact/v1|" + strings.ToLower(a.contact().Value.Reveal()))[0],
+		contact: q.index.Of("contact/v1|" + strings.ToLower(a.contact().Value.Reveal()))[0],
 		code:    q.proofKeys(id, code)[0],
 	}
 	data, err := q.close(id, a)
@@ -170,7 +171,7 @@ func (q *Requests) Prove(ctx context.Context, by audit.Actor, tracking, code cre
 	if err != nil {
 		return wrap("prove a contact", err)
 	}
-	right := equalAny(r.CodeKey, q.proofKeys(r.ID, code))
+	right := credentials.Match(r.CodeKey, q.proofKeys(r.ID, code))
 	if !counted || !right {
 		return q.wrongProof(ctx, by, r)
 	}

@@ -119,7 +119,7 @@ func (q *Requests) AskToWithdraw(ctx context.Context, by audit.Actor, tracking c
 }
 
 func (q *Requests) withdrawalKeys(id string, code credentials.Code) [][]byte {
-	return q.index.keys("withdraw/v1|" + id + "|" + code.Reveal())
+	return q.index.Of("withdraw/v1|" + id + "|" + code.Reveal())
 }
 
 // answer queues a message to the contact that was proved, if its channel is on.
@@ -150,7 +150,7 @@ func (q *Requests) Withdraw(ctx context.Context, by audit.Actor, tracking creden
 	if !counted {
 		return credentials.ErrCodeWrong
 	}
-	if !equalAny(r.WithdrawKey, q.withdrawalKeys(r.ID, code)) {
+	if !credentials.Match(r.WithdrawKey, q.withdrawalKeys(r.ID, code)) {
 		return q.wrongWithdrawal(ctx, by, r)
 	}
 	err = q.untilSettled(func() error { return q.withdraw(ctx, by, r.ID) })
