@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/labstack/echo/v4"
 
@@ -24,7 +25,12 @@ func (p *Provider) authorize(c echo.Context) error {
 	if pushed(f) {
 		return p.takePushed(c, f)
 	}
-	return p.begin(c, f, func(r *authRequest) error { return p.proceed(c, r, nil) })
+	return p.begin(c, f, func(r *authRequest) error {
+		if r.prompted(promptCreate) {
+			return p.keep(c, r, web.Browser(c))
+		}
+		return p.proceed(c, r, nil)
+	})
 }
 
 // keepAuthorize is POST /authorize. A service's form brings none of our cookies,
@@ -73,11 +79,11 @@ func (p *Provider) resume(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.goOn(c, i)
+	return p.goOn(c, i, p.proceed)
 }
 
 // goOn takes a kept request up again.
-func (p *Provider) goOn(c echo.Context, i login.Interaction) error {
+func (p *Provider) goOn(c echo.Context, i login.Interaction, then func(echo.Context, *authRequest, *login.Interaction) error) error {
 	if i.Own != nil {
 		return &login.LostError{Own: true}
 	}
@@ -97,7 +103,7 @@ func (p *Provider) goOn(c echo.Context, i login.Interaction) error {
 	if c.QueryParam("cancel") != "" {
 		return p.end(c, r, i, badRequest(codeAccessDenied, "the citizen gave up"))
 	}
-	return p.proceed(c, r, &i)
+	return then(c, r, &i)
 }
 
 // proceed asks next what comes next, and does it. A session that ends between
@@ -153,6 +159,16 @@ func (p *Provider) keep(c echo.Context, r *authRequest, browser string) error {
 	i, err := p.interactions.Start(c.Request().Context(), browser, r.interaction(0))
 	if err != nil {
 		return err
+	}
+	return p.enter(c, r, i)
+}
+
+// enter leads into a request that is kept. Who has no PIN yet may be sent by the
+// service to ask for one first (prompt=create); that page knows the way back,
+// and whoever comes by it signs in like everybody.
+func (p *Provider) enter(c echo.Context, r *authRequest, i login.Interaction) error {
+	if r.prompted(promptCreate) {
+		return c.Redirect(http.StatusSeeOther, "/pin/request?"+url.Values{"sign_in": {i.ID}}.Encode())
 	}
 	return c.Redirect(http.StatusSeeOther, i.ResumeURL())
 }

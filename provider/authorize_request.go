@@ -202,6 +202,7 @@ const (
 	promptLogin   = "login"
 	promptConsent = "consent"
 	promptAccount = "select_account"
+	promptCreate  = "create" // Initiating User Registration via OpenID Connect 1.0
 )
 
 // checkPrompt refuses values that it does not know: a service that asks for
@@ -214,7 +215,7 @@ func (r *authRequest) checkPrompt() error {
 			if len(r.prompts) > 1 {
 				return badRequest(codeInvalidRequest, "prompt=none stands alone")
 			}
-		case promptLogin, promptConsent, promptAccount:
+		case promptLogin, promptConsent, promptAccount, promptCreate:
 		default:
 			return badRequest(codeInvalidRequest, "a value of prompt is not known")
 		}

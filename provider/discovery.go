@@ -111,7 +111,7 @@ func (p *Provider) metadata() metadata {
 		GrantTypes:            clients.GrantTypes(),
 		SubjectTypes:          []string{clients.SubjectPairwise, clients.SubjectPublic},
 		ACRValues:             p.levels,
-		PromptValues:          []string{"none", "login", "consent", "select_account"},
+		PromptValues:          []string{"none", "login", "consent", "select_account", "create"},
 		UILocales:             []string{"it", "en"},
 		PKCEMethods:           []string{"S256"},
 		IDTokenAlgs:           Algorithms(),

@@ -58,7 +58,7 @@ func TestDiscoverySaysWhatThisProviderDoes(t *testing.T) {
 			"response_modes_supported":                         list("query", "fragment", "form_post", "query.jwt", "fragment.jwt", "form_post.jwt", "jwt"),
 			"subject_types_supported":                          list("pairwise", "public"),
 			"acr_values_supported":                             list("https://www.spid.gov.it/SpidL1"),
-			"prompt_values_supported":                          list("none", "login", "consent", "select_account"),
+			"prompt_values_supported":                          list("none", "login", "consent", "select_account", "create"),
 			"ui_locales_supported":                             list("it", "en"),
 			"grant_types_supported":                            list("authorization_code", "refresh_token", "client_credentials", "implicit", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange"),
 			"introspection_endpoint_auth_methods_supported":    list("client_secret_basic", "client_secret_post", "private_key_jwt"),

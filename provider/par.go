@@ -122,5 +122,10 @@ func (p *Provider) takePushed(c echo.Context, f form) error {
 	if err != nil {
 		return err
 	}
-	return p.goOn(c, i)
+	return p.goOn(c, i, func(c echo.Context, r *authRequest, i *login.Interaction) error {
+		if r.prompted(promptCreate) {
+			return p.enter(c, r, *i)
+		}
+		return p.proceed(c, r, i)
+	})
 }
