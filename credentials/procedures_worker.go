@@ -29,6 +29,10 @@ func (s *Service) RunProcedures(ctx context.Context) error {
 		if err := s.WorkProcedures(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "look at requests", "error", err)
 		}
+		// nobody should wait for the broom to hear that somebody tries his PIN
+		if _, err := s.sweepAlarms(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "tell of wrong tries", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil

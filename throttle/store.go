@@ -63,8 +63,9 @@ func (s store) takeBack(ctx context.Context, key []byte, p Policy) error {
   WHERE key = ? AND fails > 0`, p.Threshold, p.Threshold, key).Error
 }
 
-// settling is how long an alarm waits for the try that raised it to be decided.
-const settling = time.Minute
+// settling is how long an alarm waits for the try that raised it to be decided,
+// which takes half a minute at most.
+const settling = 35 * time.Second
 
 type alarm struct {
 	Key     []byte

@@ -154,7 +154,7 @@ type Alarm struct {
 	At  time.Time
 }
 
-// Alarms lists some people whose wrong tries have come to a wait about a minute
+// Alarms lists some people whose wrong tries have come to a wait half a minute
 // ago or longer, and nobody has said so yet. One more wrong try raises no
 // further alarm; a right one in between allows the next.
 func (g *Guard) Alarms(ctx context.Context) ([]Alarm, error) {
