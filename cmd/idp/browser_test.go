@@ -53,6 +53,7 @@ func TestBrowser(t *testing.T) {
 		"English":                     testEnglish,
 		"pages that are nowhere":      testErrorPages,
 		"double press":                testDoublePress,
+		"single page":                 testSinglePage,
 		"picture of the sign-in page": testPicture,
 	}
 	maps.Copy(parts, procedures())
