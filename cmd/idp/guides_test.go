@@ -31,12 +31,13 @@ const theirSite = "https://servizio.example/"
 
 // developer follows docs/guides/openid-client.md in a folder of her own.
 type developer struct {
-	*serving
-	t   *testing.T
-	dir string
-	v   *visitor
-	cf  string
-	pin string
+	*terminal
+	issuer    string
+	folder    string
+	v         *visitor
+	cf        string
+	pin       string
+	variables []string
 }
 
 // TestGuideOpenIDClient does what docs/guides/openid-client.md says, with Node
@@ -51,18 +52,34 @@ func TestGuideOpenIDClient(t *testing.T) {
 			d.keep("client.json", d.done("clients", "add", guides(d.t, "openid-client", "login.json")))
 			d.signsInAndOut()
 		},
+		"citizen says no": func(d *developer) {
+			d.keep("client.json", d.done("clients", "add", guides(d.t, "openid-client", "login.json")))
+			s := d.start("login.mjs")
+			s.say(d.visit(s.address(), "deny"))
+			if s.lines.Scan() || s.cmd.Wait() == nil || !strings.Contains(s.said.String(), "error: 'access_denied'") {
+				d.t.Errorf("the example goes on, or says something else: %s %s", s.lines.Text(), s.said)
+			}
+		},
 		"fapi2": func(d *developer) {
 			d.keep("client.json", d.feed(d.prints("key.mjs"), "clients", "add", "-").out)
 			d.signsInStrictly()
 		},
 		"registers itself": func(d *developer) {
-			d.keep("client.json", d.prints("register.mjs"))
+			d.registers("oauth2.1")
+			d.signsInAndOut()
+		},
+		"registers itself, invited": func(d *developer) {
+			token, _ := d.doc("clients", "invite", "--profile", "oidc")["initial_access_token"].(string)
+			d.variables = append(d.variables, "REGISTRATION_TOKEN="+token)
+			d.registers("oidc")
 			d.signsInAndOut()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := &developer{serving: n, t: t, dir: t.TempDir(), v: newVisitor(t)}
+			hers := *n.terminal
+			hers.t = t
+			d := &developer{terminal: &hers, issuer: n.issuer, folder: t.TempDir(), v: newVisitor(t)}
 			for cf, pin := range pins {
 				d.cf, d.pin = cf, pin
 			}
@@ -86,9 +103,20 @@ func installed(t *testing.T, library string) {
 
 func (d *developer) keep(name, content string) {
 	d.t.Helper()
-	if err := os.WriteFile(filepath.Join(d.dir, name), []byte(content), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(d.folder, name), []byte(content), 0o600); err != nil {
 		d.t.Fatal(err)
 	}
+}
+
+// registers is register.mjs; the profile tells who was let in by what.
+func (d *developer) registers(profile string) {
+	d.t.Helper()
+	line := d.prints("register.mjs")
+	var doc map[string]any
+	if single(d.t, line, &doc); doc["profile"] != profile || doc["registration_access_token"] == nil {
+		d.t.Errorf("registered under the profile %v, want %s and a token to change it", doc["profile"], profile)
+	}
+	d.keep("client.json", line)
 }
 
 // signsInAndOut is login.mjs.
@@ -96,14 +124,14 @@ func (d *developer) signsInAndOut() {
 	d.t.Helper()
 	s := d.start("login.mjs")
 	first := s.address()
-	s.say(d.visit(first, true))
+	s.say(d.visit(first, "allow"))
 	if who := s.reads(); who["acr"] != levelPIN || who["given_name"] == nil || who["sub"] == nil {
 		d.t.Errorf("the service knows %v, want level, name and sub", who)
 	}
 	if again := s.reads(); again["given_name"] == nil {
 		d.t.Errorf("after the refresh the service knows %v, want the name", again)
 	}
-	s.say(d.visit(s.address(), false))
+	s.say(d.visit(s.address(), ""))
 	if got := s.reads(); got["left"] != true {
 		d.t.Errorf("the sign-out answered %v, want the state that was sent", got)
 	}
@@ -119,7 +147,7 @@ func (d *developer) signsInStrictly() {
 	if q := query(d.t, to); !q.Has("request_uri") || q.Has("scope") {
 		d.t.Errorf("the browser carries the request itself: %s", to)
 	}
-	back := d.visit(to, true)
+	back := d.visit(to, "allow")
 	if q := query(d.t, back); q.Get("response") == "" || q.Has("code") {
 		d.t.Error("the answer is not signed")
 	}
@@ -133,8 +161,9 @@ func (d *developer) signsInStrictly() {
 	s.ends()
 }
 
-// visit is the citizen's browser, from an address to the service's.
-func (d *developer) visit(address string, asked bool) (back string) {
+// visit is the citizen's browser, from an address to the service's, with her
+// answer where she must sign in and consent.
+func (d *developer) visit(address, answer string) (back string) {
 	d.t.Helper()
 	d.v.http.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
 		if strings.HasPrefix(r.URL.String(), theirSite) {
@@ -144,8 +173,8 @@ func (d *developer) visit(address string, asked bool) (back string) {
 		return nil
 	}
 	d.v.open(address)
-	if asked {
-		d.v.signIn(d.cf, d.pin).on("consent").submit(nil, "answer", "allow")
+	if answer != "" {
+		d.v.signIn(d.cf, d.pin).on("consent").submit(nil, "answer", answer)
 	}
 	if back == "" {
 		d.t.Fatalf("the browser stays on %q at %s, %s", d.v.name(), d.v.at, d.v.problem())
@@ -177,7 +206,7 @@ func (d *developer) start(name string) *script {
 	ctx, cancel := context.WithTimeout(d.t.Context(), time.Minute)
 	d.t.Cleanup(cancel)
 	s := &script{t: d.t, cmd: exec.CommandContext(ctx, "node", guides(d.t, "openid-client", name), d.issuer), said: &logBuffer{}}
-	s.cmd.Dir, s.cmd.Stderr = d.dir, s.said
+	s.cmd.Dir, s.cmd.Stderr, s.cmd.Env = d.folder, s.said, append(os.Environ(), d.variables...)
 	in, err := s.cmd.StdinPipe()
 	if err != nil {
 		d.t.Fatal(err)
