@@ -3,6 +3,7 @@ package enrolment
 import (
 	"context"
 	"errors"
+	"time"
 
 	"ente.example/idp/audit"
 	"ente.example/idp/citizens"
@@ -19,7 +20,27 @@ func (q *Requests) Cancel(ctx context.Context, by audit.Actor, fc citizens.Fisca
 	if !known {
 		return citizens.ErrUnknown
 	}
-	err = q.untilSettled(func() error {
+	return q.cancelOf(ctx, by, who, reason)
+}
+
+// contestWithin is how long taking a request back may last.
+const contestWithin = 10 * time.Second
+
+// Contest takes back what is open in the name of somebody who says that it was
+// not he. It does so once the caller's transaction has been committed, in its
+// own: a worker may be at the request, and is not waited for inside.
+func (q *Requests) Contest(ctx context.Context, id citizens.ID) {
+	q.db.AfterCommit(ctx, func() { //nolint:contextcheck // the caller's context is that of a transaction that is over
+		ctx, cancel := context.WithTimeout(context.Background(), contestWithin)
+		defer cancel()
+		if err := q.cancelOf(ctx, system, id, "reported by the holder"); err != nil && !errors.Is(err, ErrUnknownRequest) {
+			q.log.ErrorContext(ctx, "take back a request that was reported", "error", err)
+		}
+	})
+}
+
+func (q *Requests) cancelOf(ctx context.Context, by audit.Actor, who citizens.ID, reason string) error {
+	err := q.untilSettled(func() error {
 		return q.inTx(ctx, func(ctx context.Context) error {
 			r, found, err := q.store.openOf(ctx, who)
 			if err != nil {

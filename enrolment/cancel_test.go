@@ -27,6 +27,27 @@ func TestR18Cancel(t *testing.T) {
 	})
 }
 
+// "That was not me" to the notice of a PIN made in one's name takes the request
+// back: nothing of it is made anew.
+func TestAReportTakesTheRequestBack(t *testing.T) {
+	eachApplicants(t, func(t *testing.T, a *applicants) {
+		id := a.person(mario, "email=altro@posta.example")
+		tracking := a.requested(application(mario))
+		pin := a.first(id)
+		var link credentials.Code
+		for _, l := range a.letters {
+			if _, token, found := strings.Cut(l.Body.Reveal(), "/pin/report?t="); found && l.Key == NoticeMade {
+				link = credentials.NewLink(token[:43])
+			}
+		}
+		a.must(a.pins.Report(t.Context(), anyone, link))
+		a.refused(mario, pin)
+		a.stands(tracking, mario, ProgressClosed)
+		a.shift(31 * day)
+		a.wants("made anew", a.requests.NotArrived(t.Context(), anyone, tracking, code(mario)), ErrUnknownRequest)
+	})
+}
+
 // A cancellation that is told to have happened has: whatever the worker was
 // doing meanwhile, no half of the request opens anything.
 func TestR18CancelWhileWorked(t *testing.T) {

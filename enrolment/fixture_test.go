@@ -86,7 +86,8 @@ func newFixture(t testing.TB, db *database.DB, ring *secrets.Ring, options ...op
 		DB: db, Citizens: f.citizens, Throttle: guard, Outbox: f.outbox, Audit: f.audit, Hasher: hasher,
 		Pepper: ring.PRF(secrets.PINPepper), Wrap: ring.AEAD(secrets.PINWrap), Candidates: ring.AEAD(secrets.CandidateSeal),
 		Policy: credentials.DefaultPolicy(), Eligibility: citizens.Open, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Ended: func(context.Context, citizens.ID, credentials.Reason) error { return nil },
+		Ended:    func(context.Context, citizens.ID, credentials.Reason) error { return nil },
+		Reported: func(ctx context.Context, id citizens.ID) error { f.requests.Contest(ctx, id); return nil },
 		FirstAccess: func(ctx context.Context, id citizens.ID, pin credentials.ID) error {
 			return f.requests.FirstAccess(ctx, id, pin)
 		},
@@ -107,7 +108,7 @@ func (f *fixture) newOutbox() *delivery.Outbox {
 	o, err := delivery.New(delivery.Deps{
 		DB: f.db, Seal: f.ring.Seal, Open: f.ring.Open, Audit: f.audit, Senders: f.senders, Policy: delivery.DefaultPolicy(),
 		Words: func(_, key, channel string, data map[string]string) (string, string, error) {
-			return key, "parte\n" + data["Half"] + data["Code"] + "\n" + data["Tracking"] + "\n", nil
+			return key, "parte\n" + data["Half"] + data["Code"] + "\n" + data["Tracking"] + "\n" + data["Link"] + "\n", nil
 		},
 		Accepted: func(ctx context.Context, r delivery.Receipt) error {
 			if err := f.pins.Accepted(ctx, r); err != nil {

@@ -218,7 +218,10 @@ func (v *services) services() (err error) {
 		FirstAccess: func(ctx context.Context, id citizens.ID, first credentials.ID) error {
 			return v.requests.FirstAccess(ctx, id, first)
 		},
-		Ended: v.endedPIN, Reported: func(ctx context.Context, id citizens.ID) error { return v.contacts.Contest(ctx, id) }, Site: v.settings.Issuer, Observe: v.counters.guessed, Logger: v.logger,
+		Ended: v.endedPIN, Reported: func(ctx context.Context, id citizens.ID) error {
+			v.requests.Contest(ctx, id)
+			return v.contacts.Contest(ctx, id)
+		}, Site: v.settings.Issuer, Observe: v.counters.guessed, Logger: v.logger,
 	})
 	if err != nil {
 		return err
