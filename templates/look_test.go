@@ -72,7 +72,7 @@ func (p *looked) see(n *html.Node) {
 			p.forms++
 		}
 	case "input":
-		if a["type"] != "hidden" {
+		if _, unseen := a["hidden"]; a["type"] != "hidden" && !unseen { // nobody reads what is not shown
 			p.fields = append(p.fields, a["id"])
 		}
 		if a["name"] == "form_token" && a["value"] != "" {
