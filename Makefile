@@ -11,7 +11,7 @@ export CGO_ENABLED ?= 0
 
 assets := templates/assets/dist/manifest.json
 
-.PHONY: help demo test check lint fuzz drill assets build clean setup-tools setup-postgresql setup-chromium
+.PHONY: help demo test check lint fuzz drill assets build clean setup-tools setup-postgresql setup-chromium setup-apache
 
 help:
 	@sed -n 's/^# \{0,1\}//; 1,3p' Makefile
@@ -20,7 +20,7 @@ demo: $(assets)
 	@go run ./cmd/idp demo
 
 # Everything that must be right before a change lands; a skipped test fails it.
-test: setup-tools setup-postgresql setup-chromium $(assets) lint
+test: setup-tools setup-postgresql setup-chromium setup-apache $(assets) lint
 	@go run ./database/databasetest/testrun -tags browser -shuffle=on -timeout 15m ./...
 
 # The fast part while coding: format, linters, tests on SQLite.
@@ -28,7 +28,7 @@ check: lint
 	@IDP_TEST_POSTGRES=none go test ./...
 
 # The long form: the race detector (it needs a C compiler) and every fuzz target for a while.
-drill: setup-tools setup-postgresql setup-chromium $(assets) fuzz
+drill: setup-tools setup-postgresql setup-chromium setup-apache $(assets) fuzz
 	@CGO_ENABLED=1 go run ./database/databasetest/testrun -race -tags browser -shuffle=on -timeout 60m ./...
 
 FUZZTIME ?= 30s
@@ -70,6 +70,12 @@ setup-chromium:
 	@command -v chromium >/dev/null || { \
 	  echo 'installing Chromium from Debian'; \
 	  $(root) apt-get update -qq; $(root) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-liberation >/dev/null; }
+
+# The module alone: nothing is started.
+setup-apache:
+	@[ -x /usr/sbin/apache2 ] && [ -f /usr/lib/apache2/modules/mod_auth_openidc.so ] && command -v jq >/dev/null || { \
+	  echo 'installing Apache, mod_auth_openidc and jq from Debian'; \
+	  $(root) apt-get update -qq; $(root) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends apache2-bin libapache2-mod-auth-openidc jq >/dev/null; }
 
 clean:
 	@rm -rf bin node_modules templates/assets/dist/*

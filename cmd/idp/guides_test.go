@@ -93,11 +93,16 @@ func TestGuideOpenIDClient(t *testing.T) {
 func installed(t *testing.T, library string) {
 	t.Helper()
 	tools(t, "node")
-	if _, err := os.Stat(filepath.Join("..", "..", "node_modules", library, "package.json")); err != nil {
+	present(t, filepath.Join("..", "..", "node_modules", library, "package.json"))
+}
+
+func present(t *testing.T, path string) {
+	t.Helper()
+	if _, err := os.Stat(path); err != nil {
 		if os.Getenv("IDP_TEST_REQUIRE") == "1" {
-			t.Fatalf("%s is missing, run npm ci: %v", library, err)
+			t.Fatal(err)
 		}
-		t.Skipf("%s is missing, run npm ci: %v", library, err)
+		t.Skip(err)
 	}
 }
 

@@ -35,8 +35,12 @@ func newVisitor(t *testing.T) *visitor {
 
 func (v *visitor) open(address string) *visitor {
 	v.t.Helper()
-	a, err := v.http.Get(address)
-	return v.take(a, err)
+	r, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/html") // as a browser; mod_auth_openidc sends nobody else to sign in
+	return v.take(v.http.Do(r))
 }
 
 func (v *visitor) take(a *http.Response, err error) *visitor {
