@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ente.example/idp/clients"
+	"ente.example/idp/provider/keys"
 	"github.com/labstack/echo/v4"
 )
 
@@ -91,7 +92,7 @@ type accessToken struct {
 // token. Whether it still counts is for liveAccess.
 func (p *Provider) readAccess(ctx context.Context, token string) (accessClaims, error) {
 	raw, _, err := p.keys.Verify(ctx, token, TypAccessToken)
-	if errors.Is(err, ErrBadToken) {
+	if errors.Is(err, keys.ErrBadToken) {
 		return accessClaims{}, errNoToken
 	}
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"ente.example/idp/clients"
+	"ente.example/idp/provider/keys"
 )
 
 // How far clocks may be apart, and how long an assertion may live. A clock that
@@ -63,7 +64,7 @@ func assertedClient(assertion string) (string, bool) {
 		return "", false
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || !shallow(payload) {
+	if err != nil || !keys.Shallow(payload) {
 		return "", false
 	}
 	var claims assertionClaims

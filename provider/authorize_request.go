@@ -15,6 +15,7 @@ import (
 	"ente.example/idp/clients"
 	"ente.example/idp/consent"
 	"ente.example/idp/login"
+	"ente.example/idp/provider/keys"
 )
 
 // maxNonce is far beyond what anybody needs to be unguessable, and maxRequest as
@@ -261,7 +262,7 @@ func (p *Provider) checkHint(ctx context.Context, r *authRequest) error {
 	}
 	invalid := badRequest(codeInvalidRequest, "id_token_hint is not an ID token that was issued to this client")
 	raw, _, err := p.keys.Verify(ctx, hint, TypIDToken)
-	if errors.Is(err, ErrBadToken) {
+	if errors.Is(err, keys.ErrBadToken) {
 		return invalid
 	}
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
 	"ente.example/idp/login"
+	"ente.example/idp/provider/keys"
 )
 
 func TestRequestsThatAreRefused(t *testing.T) {
@@ -354,7 +355,7 @@ func TestIDTokenHint(t *testing.T) {
 		other.signIn(h.person(mario))
 		foreign := other.tokens()["id_token"].(string)
 
-		must[KeyInfo](t)(h.provider.keys.Rotate(t.Context(), operator(), RS256))
+		must[keys.Key](t)(h.provider.keys.Rotate(t.Context(), operator(), keys.RS256))
 		databasetest.Shift(t, db, 20*time.Minute) // it has expired
 		for name, row := range map[string]struct{ hint, want string }{
 			"an expired one":           {hint, ""},

@@ -14,6 +14,7 @@ import (
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
 	"ente.example/idp/login"
+	"ente.example/idp/provider/keys"
 )
 
 // listener is a service that hears of sessions' ends.
@@ -94,7 +95,7 @@ func TestBackChannelLogout(t *testing.T) {
 			t.Fatalf("told %d times, want once", len(heard))
 		}
 		raw, header, err := h.provider.keys.Verify(t.Context(), heard[0], typLogoutToken)
-		if err != nil || header.Alg != RS256 {
+		if err != nil || header.Alg != keys.RS256 {
 			t.Fatalf("logout token: %v %v", header, err)
 		}
 		var claims map[string]any

@@ -14,6 +14,7 @@ import (
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
 	"ente.example/idp/login"
+	"ente.example/idp/provider/keys"
 )
 
 // device is a service that runs where there is no browser, and the browser of
@@ -129,7 +130,7 @@ func TestDeviceFlow(t *testing.T) {
 			if access["sub"] != h.provider.subject(d.client, citizen) || access["sid"] != string(session.ID) || access["client_id"] != d.client.ID {
 				t.Errorf("access token = %v", access)
 			}
-			if id := d.verifyID(tokens["id_token"].(string), RS256); id.Nonce != "a nonce" || id.VerifyAccessToken(tokens["access_token"].(string)) != nil {
+			if id := d.verifyID(tokens["id_token"].(string), keys.RS256); id.Nonce != "a nonce" || id.VerifyAccessToken(tokens["access_token"].(string)) != nil {
 				t.Errorf("ID token: nonce %q, at_hash %q", id.Nonce, id.AccessTokenHash)
 			}
 			if tokens["token_type"] != "Bearer" || tokens["expires_in"] != 600.0 || tokens["scope"] != "openid offline_access" {

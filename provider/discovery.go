@@ -6,6 +6,7 @@ import (
 
 	"ente.example/idp/clients"
 	"ente.example/idp/consent"
+	"ente.example/idp/provider/keys"
 	"github.com/labstack/echo/v4"
 )
 
@@ -114,14 +115,14 @@ func (p *Provider) metadata() metadata {
 		PromptValues:          []string{"none", "login", "consent", "select_account", "create"},
 		UILocales:             []string{"it", "en"},
 		PKCEMethods:           []string{"S256"},
-		IDTokenAlgs:           Algorithms(),
-		UserinfoAlgs:          Algorithms(),
+		IDTokenAlgs:           keys.Algorithms(),
+		UserinfoAlgs:          keys.Algorithms(),
 		TokenAuth:             all,
-		TokenAuthAlgs:         Algorithms(),
+		TokenAuthAlgs:         keys.Algorithms(),
 		IntrospectionAuth:     confidential,
-		IntrospectionAuthAlgs: Algorithms(),
+		IntrospectionAuthAlgs: keys.Algorithms(),
 		RevocationAuth:        all,
-		RevocationAuthAlgs:    Algorithms(),
+		RevocationAuthAlgs:    keys.Algorithms(),
 		BackchannelLogout:     true,
 		BackchannelSession:    true,
 		FrontchannelLogout:    true,
@@ -130,12 +131,12 @@ func (p *Provider) metadata() metadata {
 		RequestParameter:      true,
 		RequestURIParameter:   true,
 		RequestURIRegistered:  true,
-		RequestObjectAlgs:     Algorithms(),
-		AnswerAlgs:            Algorithms(),
+		RequestObjectAlgs:     keys.Algorithms(),
+		AnswerAlgs:            keys.Algorithms(),
 		ProofAlgs:             algorithmNames(proofAlgorithms()),
 		IssParameter:          true,
 		CertificateBound:      p.mtls.enabled(),
-		IntrospectionAlgs:     Algorithms(),
+		IntrospectionAlgs:     keys.Algorithms(),
 		IDTokenEncAlgs:        clients.KeyEncryptions(),
 		IDTokenEncs:           clients.ContentEncryptions(),
 		UserinfoEncAlgs:       clients.KeyEncryptions(),

@@ -23,8 +23,12 @@ func render(v any) (document, error) {
 	if err != nil {
 		return document{}, fmt.Errorf("render document: %w", err)
 	}
+	return documentOf(body), nil
+}
+
+func documentOf(body []byte) document {
 	sum := sha256.Sum256(body)
-	return document{body: body, etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`}, nil
+	return document{body: body, etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`}
 }
 
 // serve answers GET and HEAD, and 304 to who has it already.

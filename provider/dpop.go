@@ -17,6 +17,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"ente.example/idp/clients"
+	"ente.example/idp/provider/keys"
 )
 
 // Demonstrating proof of possession (RFC 9449): a client signs each request with
@@ -91,7 +92,7 @@ func openProof(text string, algs []jose.SignatureAlgorithm) (claims proofClaims,
 		return claims, "", broken
 	}
 	payload, err := jws.Verify(key.Key)
-	if err != nil || !shallow(payload) || json.Unmarshal(payload, &claims) != nil {
+	if err != nil || !keys.Shallow(payload) || json.Unmarshal(payload, &claims) != nil {
 		return claims, "", broken
 	}
 	sum, err := key.Thumbprint(crypto.SHA256)

@@ -19,6 +19,7 @@ import (
 
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/provider/keys"
 )
 
 // reader is a client that can open what is encrypted for it.
@@ -87,7 +88,7 @@ func TestEncryptedAnswers(t *testing.T) {
 			code, _ := answer["code"].(string)
 			tokens := r.exchange(code).ok(t)
 			header, claims := r.signedInside(tokens["id_token"])
-			if header["alg"] != RS256 || claims["aud"] != r.client.ID || claims["nonce"] != "a nonce" {
+			if header["alg"] != keys.RS256 || claims["aud"] != r.client.ID || claims["nonce"] != "a nonce" {
 				t.Errorf("%s: ID token = %v %v", alg, header, claims)
 			}
 			access, _ := tokens["access_token"].(string)
@@ -98,7 +99,7 @@ func TestEncryptedAnswers(t *testing.T) {
 			q := r.introspectRequest(access)
 			q.Header.Set("Accept", introspectionType)
 			header, claims = r.signedInside(r.do(q).body)
-			if inner, _ := claims["token_introspection"].(map[string]any); inner["active"] != true || header["alg"] != PS256 || header["typ"] != typIntrospection {
+			if inner, _ := claims["token_introspection"].(map[string]any); inner["active"] != true || header["alg"] != keys.PS256 || header["typ"] != typIntrospection {
 				t.Errorf("%s: introspection = %v %v", alg, header, claims)
 			}
 		}
@@ -170,7 +171,7 @@ func TestIntrospectionAsAToken(t *testing.T) {
 		a := ask(access, "application/json;q=0.5, "+introspectionType)
 		header, claims := payload(t, a.body)
 		inner, _ := claims["token_introspection"].(map[string]any)
-		if a.Header.Get("Content-Type") != introspectionType || header["typ"] != typIntrospection || header["alg"] != RS256 || a.Header.Get("Cache-Control") != "no-store" {
+		if a.Header.Get("Content-Type") != introspectionType || header["typ"] != typIntrospection || header["alg"] != keys.RS256 || a.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("answer = %s %v", a.Header.Get("Content-Type"), header)
 		}
 		if claims["iss"] != issuer || claims["aud"] != s.client.ID || claims["sub"] != nil || claims["exp"] != nil || inner["active"] != true || inner["client_id"] != s.client.ID {

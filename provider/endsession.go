@@ -15,6 +15,7 @@ import (
 	"ente.example/idp/citizens"
 	"ente.example/idp/clients"
 	"ente.example/idp/login"
+	"ente.example/idp/provider/keys"
 	"ente.example/idp/templates"
 	"ente.example/idp/web"
 	"github.com/labstack/echo/v4"
@@ -88,7 +89,7 @@ func (p *Provider) keepEndSession(c echo.Context) error {
 }
 
 func (p *Provider) toQuestion(c echo.Context, d departure) error {
-	ticket, err := p.keys.Sign(c.Request().Context(), ES256, typLogout, d)
+	ticket, err := p.keys.Sign(c.Request().Context(), keys.ES256, typLogout, d)
 	if err != nil {
 		return fmt.Errorf("keep sign-out request: %w", err)
 	}
@@ -252,7 +253,7 @@ func (p *Provider) believeHint(ctx context.Context, hint string, d *departure) e
 	raw, _, err := p.keys.Verify(ctx, hint, TypIDToken)
 	if err == nil {
 		err = json.Unmarshal(raw, &h)
-	} else if !errors.Is(err, ErrBadToken) {
+	} else if !errors.Is(err, keys.ErrBadToken) {
 		return fmt.Errorf("read id_token_hint: %w", err)
 	}
 	if err != nil || h.Issuer != p.issuer || len(h.Audience) == 0 {
@@ -274,7 +275,7 @@ func (p *Provider) believeHint(ctx context.Context, hint string, d *departure) e
 
 func (p *Provider) readTicket(ctx context.Context, ticket string) (departure, bool, error) {
 	raw, _, err := p.keys.Verify(ctx, ticket, typLogout)
-	if errors.Is(err, ErrBadToken) {
+	if errors.Is(err, keys.ErrBadToken) {
 		return departure{}, false, nil
 	}
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"ente.example/idp/clients"
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/provider/keys"
 )
 
 // strict is a client of the FAPI 2.0 profile: it authenticates with one key and
@@ -86,7 +87,7 @@ func TestFAPI2(t *testing.T) {
 			v := s.reply(s.bring(s.pushedURI(s.pushed())))
 			tokens := s.fetch(s.own.proof("POST", tokenPath), redeeming(v.Get("code"))...).ok(t)
 			header, _ := payload(t, tokens["id_token"])
-			if header["alg"] != ES256 || tokens["token_type"] != "DPoP" {
+			if header["alg"] != keys.ES256 || tokens["token_type"] != "DPoP" {
 				t.Errorf("%s: ID token by %v, access token %v; want ES256, DPoP", alg, header["alg"], tokens["token_type"])
 			}
 			// §5.3.2.1: the refresh token stays, and goes with the client's own key
@@ -207,7 +208,7 @@ func TestFAPI2Answers(t *testing.T) {
 		a := s.bring(s.pushedURI(s.pushed("response_mode", "jwt")))
 		location := must[*url.URL](t)(url.Parse(a.Header.Get("Location")))
 		header, claims := payload(t, location.Query().Get("response"))
-		if header["alg"] != ES256 || claims["iss"] != issuer || claims["aud"] != s.client.ID || claims["code"] == "" {
+		if header["alg"] != keys.ES256 || claims["iss"] != issuer || claims["aud"] != s.client.ID || claims["code"] == "" {
 			t.Errorf("answer = %v %v", header, claims)
 		}
 	})

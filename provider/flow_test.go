@@ -14,6 +14,7 @@ import (
 
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/provider/keys"
 )
 
 func TestCodeFlow(t *testing.T) {
@@ -45,14 +46,14 @@ func TestCodeFlow(t *testing.T) {
 				t.Errorf("access token: %s = %v, want %v", name, access[name], want)
 			}
 		}
-		if header["typ"] != "at+jwt" || header["alg"] != ES256 || access["gid"] == "" || access["jti"] == access["gid"] {
+		if header["typ"] != "at+jwt" || header["alg"] != keys.ES256 || access["gid"] == "" || access["jti"] == access["gid"] {
 			t.Errorf("access token: header %v, gid %v, jti %v", header, access["gid"], access["jti"])
 		}
 		if access["exp"].(float64)-access["iat"].(float64) != 600 {
 			t.Errorf("access token lives %v seconds, want 600", access["exp"].(float64)-access["iat"].(float64))
 		}
 
-		checked := s.verifyID(tokens["id_token"].(string), RS256)
+		checked := s.verifyID(tokens["id_token"].(string), keys.RS256)
 		if checked.Subject != subject || checked.Nonce != "a nonce" {
 			t.Errorf("ID token: sub %q, nonce %q", checked.Subject, checked.Nonce)
 		}
@@ -84,7 +85,7 @@ func TestIDTokenAlgorithms(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		h := newInstallation(t, db)
 		citizen := h.people()
-		for _, alg := range Algorithms() {
+		for _, alg := range keys.Algorithms() {
 			s := h.service(`{"id_token_signed_response_alg": "` + alg + `"}`)
 			s.signIn(citizen)
 			tokens := s.tokens()
@@ -92,7 +93,7 @@ func TestIDTokenAlgorithms(t *testing.T) {
 			access := []byte(tokens["access_token"].(string))
 			short, long := sha256.Sum256(access), sha512.Sum512(access)
 			want := base64.RawURLEncoding.EncodeToString(short[:16])
-			if alg == EdDSA {
+			if alg == keys.EdDSA {
 				want = base64.RawURLEncoding.EncodeToString(long[:32])
 			}
 			if id.AccessTokenHash != want {

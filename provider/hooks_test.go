@@ -13,6 +13,7 @@ import (
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
 	"ente.example/idp/login"
+	"ente.example/idp/provider/keys/keystest"
 )
 
 // Signing out ends what was granted in the session, but for offline grants.
@@ -232,14 +233,14 @@ func TestSigningFaultBurnsNoCode(t *testing.T) {
 		s.signIn(h.people())
 		code := s.code()
 		good := h.provider.keys
-		h.provider.keys = newRing(t, db, newAEAD(t)) // which has no key it could open
+		h.provider.keys = h.newKeys(keystest.AEAD(t)) // which has no key it could open
 		if got := s.exchange(code); got.StatusCode < http.StatusInternalServerError {
 			t.Errorf("without keys: %d %s", got.StatusCode, got.body)
 		}
 		h.provider.keys = good
 		tokens := s.exchange(code).ok(t)
 		refresh := tokens["refresh_token"].(string)
-		h.provider.keys = newRing(t, db, newAEAD(t))
+		h.provider.keys = h.newKeys(keystest.AEAD(t))
 		if got := s.refresh(refresh); got.StatusCode < http.StatusInternalServerError {
 			t.Errorf("refresh without keys: %d %s", got.StatusCode, got.body)
 		}

@@ -17,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/google/uuid"
+	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"ente.example/idp/audit"
 	"ente.example/idp/citizens"
@@ -25,8 +27,11 @@ import (
 	"ente.example/idp/consent"
 	"ente.example/idp/credentials"
 	"ente.example/idp/database"
+	"ente.example/idp/database/databasetest"
 	"ente.example/idp/delivery"
 	"ente.example/idp/login"
+	"ente.example/idp/provider/keys"
+	"ente.example/idp/provider/keys/keystest"
 	"ente.example/idp/secrets"
 	"ente.example/idp/templates"
 	"ente.example/idp/throttle"
@@ -127,15 +132,13 @@ func (h *house) addCredentials(ring *secrets.Ring) {
 // serve starts the HTTP server; its address is the issuer.
 func (h *house) serve(ring *secrets.Ring, logger *slog.Logger, change func(*Deps)) {
 	t := h.t
-	keys := must[*KeyRing](t)(NewKeyRing(KeyDeps{DB: h.db, Wrap: ring.AEAD(secrets.SigningWrap), Audit: h.audit}))
-	fastKeys(keys)
-	keys.policy.Poll = time.Minute // no statement of its own while others are counted
-	if err := keys.Ensure(t.Context()); err != nil {
+	signing := h.newKeys(ring.AEAD(secrets.SigningWrap))
+	if err := signing.Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	d := Deps{
 		DB: h.db, Issuer: h.issuer, Clients: h.clients, Citizens: h.citizens, Credentials: h.credentials,
-		Sessions: h.sessions, Interactions: h.interactions, Consents: h.consents, Audit: h.audit, Keys: keys,
+		Sessions: h.sessions, Interactions: h.interactions, Consents: h.consents, Audit: h.audit, Keys: signing,
 		SubjectKey: ring.PRF(secrets.Subject), RefreshKey: ring.PRF(secrets.Refresh), TriesKey: ring.PRF(secrets.Throttle), Scopes: allScopes(),
 		LevelACRs: []string{"https://www.spid.gov.it/SpidL1"}, Logger: logger,
 	}
@@ -155,6 +158,51 @@ func (h *house) serve(ring *secrets.Ring, logger *slog.Logger, change func(*Deps
 	}}
 	t.Cleanup(h.network.CloseIdleConnections)
 }
+
+// newKeys is a node's set without keys. It polls once a minute: no statement of
+// its own while others are counted.
+func (h *house) newKeys(wrap tink.AEAD) *keys.Set {
+	return must[*keys.Set](h.t)(keys.New(keys.Deps{
+		DB: h.db, Wrap: wrap, Audit: h.audit, Generate: keystest.Generate,
+		Policy: keys.Policy{Poll: time.Minute, Skew: 8 * time.Minute},
+	}))
+}
+
+// rotate takes alg through a whole rotation.
+func (h *house) rotate(alg string) {
+	h.t.Helper()
+	next := must[keys.Key](h.t)(h.provider.keys.Rotate(h.t.Context(), operator(), alg))
+	databasetest.Shift(h.t, h.db, 24*time.Minute) // the JWKS's cache and the skew
+	if err := h.provider.keys.Tend(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+	if kid, _, err := h.provider.keys.Active(h.t.Context(), alg); err != nil || kid != next.Kid {
+		h.t.Fatalf("after the rotation %q is active, %v; want %s", kid, err, next.Kid)
+	}
+}
+
+// published is the key of that kid in the JWKS.
+func (h *house) published(kid string) jose.JSONWebKey {
+	h.t.Helper()
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal([]byte(h.do(h.get(jwksPath, "")).body), &set); err != nil || len(set.Key(kid)) != 1 {
+		h.t.Fatalf("the JWKS has %d keys named %q, %v; want one", len(set.Key(kid)), kid, err)
+	}
+	return set.Key(kid)[0]
+}
+
+// events counts the recorded ones of a type.
+func events(t testing.TB, db *database.DB, typ audit.Type) int {
+	t.Helper()
+	var n int
+	err := db.Read(context.Background()).Raw(`SELECT count(*) FROM audit_events WHERE type = ?`, string(typ)).Scan(&n).Error
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func operator() audit.Actor { return audit.Actor{Kind: audit.Operator, ID: "test"} }
 
 // mountSteps adds the pages that a sign-in goes through.
 func (h *house) mountSteps(pages *web.Server) {
@@ -281,7 +329,7 @@ func (h *house) claims(g grantRow) accessClaims {
 
 func (h *house) signed(typ string, claims any) string {
 	h.t.Helper()
-	return must[string](h.t)(h.provider.keys.Sign(h.t.Context(), ES256, typ, claims))
+	return must[string](h.t)(h.provider.keys.Sign(h.t.Context(), keys.ES256, typ, claims))
 }
 
 // token is a good access token of a grant.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ente.example/idp/clients"
+	"ente.example/idp/provider/keys"
 	"github.com/labstack/echo/v4"
 )
 
@@ -74,7 +75,7 @@ const (
 	introspectionType    = "application/" + typIntrospection
 	maxAccept            = 1000
 	typIntrospection     = "token-introspection+jwt"
-	introspectionDefault = RS256 // RFC 9701 §6
+	introspectionDefault = keys.RS256 // RFC 9701 §6
 )
 
 // wantsToken reports whether the caller accepts that kind of answer by name,

@@ -30,6 +30,7 @@ import (
 	"ente.example/idp/credentials"
 	"ente.example/idp/database"
 	"ente.example/idp/login"
+	"ente.example/idp/provider/keys"
 )
 
 // The paths of the endpoints that tokens are asked for at.
@@ -79,7 +80,7 @@ type Deps struct {
 	Interactions *login.Interactions
 	Consents     *consent.Consents
 	Audit        *audit.Log
-	Keys         *KeyRing
+	Keys         *keys.Set
 	SubjectKey   *prf.Set // pairwise sub; its primary key never changes
 	RefreshKey   *prf.Set // tags and chains refresh tokens, finds the codes that citizens type for a device
 	TriesKey     *prf.Set // keys the counters of wrong ones
@@ -125,7 +126,7 @@ type Provider struct {
 	interactions *login.Interactions
 	consents     *consent.Consents
 	audit        *audit.Log
-	keys         *KeyRing
+	keys         *keys.Set
 	subjectKey   *prf.Set
 	refreshKey   *prf.Set
 	lifetimes    Lifetimes

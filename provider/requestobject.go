@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ente.example/idp/clients"
+	"ente.example/idp/provider/keys"
 )
 
 // A request object (RFC 9101, OpenID Connect Core §6) is the authorization
@@ -107,7 +108,7 @@ func (p *Provider) openObject(ctx context.Context, client clients.Client, object
 	switch {
 	case err != nil:
 		return nil, err
-	case payload == nil || !shallow(payload):
+	case payload == nil || !keys.Shallow(payload):
 		return nil, invalidObject("the request object is not signed by the client in an algorithm that it may use")
 	case typ != "" && !strings.EqualFold(typ, "JWT") && !strings.EqualFold(strings.TrimPrefix(strings.ToLower(typ), "application/"), "oauth-authz-req+jwt"):
 		return nil, invalidObject("the token is of another type than a request object")

@@ -17,8 +17,8 @@ type resources struct {
 
 func newResources(p *Provider) (r resources, err error) {
 	longest := max(p.lifetimes.AccessToken, p.lifetimes.IDToken)
-	if p.keys.policy.TokenLifetime < longest {
-		return r, fmt.Errorf("provider: tokens live %s, but old keys are kept for tokens of %s", longest, p.keys.policy.TokenLifetime)
+	if kept := p.keys.TokenLifetime(); kept < longest {
+		return r, fmt.Errorf("provider: tokens live %s, but old keys are kept for tokens of %s", longest, kept)
 	}
 	r.revoked = &revokedTokens{db: p.db}
 	r.discovery, err = render(p.metadata())

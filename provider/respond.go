@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"ente.example/idp/login"
+	"ente.example/idp/provider/keys"
 	"ente.example/idp/templates"
 	"ente.example/idp/web"
 )
@@ -56,7 +57,7 @@ func (p *Provider) signAnswer(ctx context.Context, r *authRequest, answer map[st
 			claims[name] = json.Number(value)
 		}
 	}
-	signed, err := p.keys.Sign(ctx, cmp.Or(r.client.AuthorizationSignedResponseAlg, RS256), typAnswer, claims)
+	signed, err := p.keys.Sign(ctx, cmp.Or(r.client.AuthorizationSignedResponseAlg, keys.RS256), typAnswer, claims)
 	if err != nil {
 		return "", err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"ente.example/idp/clients"
 	"ente.example/idp/consent"
+	"ente.example/idp/provider/keys"
 )
 
 // What a service may be answered with at the authorization endpoint (OAuth 2.0
@@ -132,7 +133,7 @@ func (p *Provider) front(ctx context.Context, r *authRequest, s standing, answer
 func halfHash(alg, text string) string {
 	sum := sha256.Sum256([]byte(text))
 	half := sum[:16]
-	if alg == EdDSA {
+	if alg == keys.EdDSA {
 		long := sha512.Sum512([]byte(text))
 		half = long[:32]
 	}

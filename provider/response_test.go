@@ -11,6 +11,7 @@ import (
 
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/provider/keys"
 )
 
 const everyResponse = `{"profile": "oidc", "grant_types": ["authorization_code", "implicit", "refresh_token"],
@@ -32,7 +33,7 @@ func TestResponseTypes(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		h := newInstallation(t, db)
 		id := h.people()
-		for _, alg := range []string{RS256, EdDSA} {
+		for _, alg := range []string{keys.RS256, keys.EdDSA} {
 			s := h.service(everyResponse + `, "id_token_signed_response_alg": "` + alg + `"}`)
 			s.signIn(id)
 			for kind, want := range map[string]string{
@@ -156,7 +157,7 @@ func TestSignedAnswers(t *testing.T) {
 				t.Errorf("beside the token: %v", v)
 			}
 			raw, header, err := h.provider.keys.Verify(t.Context(), v.Get("response"), typAnswer)
-			if err != nil || header.Alg != ES256 {
+			if err != nil || header.Alg != keys.ES256 {
 				t.Fatalf("response %q: %v, %v", v.Get("response"), header, err)
 			}
 			var claims map[string]any

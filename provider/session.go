@@ -5,6 +5,8 @@ import (
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/token/jwt"
+
+	"ente.example/idp/provider/keys"
 )
 
 // session is what fosite carries about a citizen from handler to handler. It
@@ -20,7 +22,7 @@ type session struct {
 
 // newSession is the session of a subject whose client wants ID tokens in alg.
 func newSession(subject, alg string) *session {
-	if alg == EdDSA {
+	if alg == keys.EdDSA {
 		// fosite reads the hash of at_hash off the name's end, and would take
 		// SHA-256 for EdDSA; Ed25519 goes with SHA-512. The name stays inside.
 		alg = "Ed512"

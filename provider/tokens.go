@@ -12,6 +12,7 @@ import (
 
 	"ente.example/idp/clients"
 	"ente.example/idp/consent"
+	"ente.example/idp/provider/keys"
 )
 
 // The scopes that mean something to the protocol itself.
@@ -20,10 +21,21 @@ const (
 	scopeOffline = clients.ScopeOfflineAccess
 )
 
+// What a token of ours is, in its typ header. No consumer takes one for
+// another. A signed userinfo answer carries none: libraries of clients refuse
+// names they do not know, and without one it cannot pass for an ID token.
+const (
+	TypAccessToken = "at+jwt"
+	TypIDToken     = "JWT"
+	typUserinfo    = ""
+	typAnswer      = ""                // of the authorization endpoint
+	typLogout      = "end-session+jwt" // our own, from one page of sign-out to the next
+)
+
 // idTokenAlg is the algorithm a client wants its ID tokens signed with.
 func idTokenAlg(c clients.Client) string {
 	if c.IDTokenSignedResponseAlg == "" {
-		return RS256
+		return keys.RS256
 	}
 	return c.IDTokenSignedResponseAlg
 }
@@ -54,7 +66,7 @@ func (p *Provider) signAccess(ctx context.Context, u *unit, scopes []string) (st
 		claims.AuthTime, claims.ACR, claims.AMR = g.AuthTime.Unix(), g.ACR, g.AMR
 	}
 	claims.IssuedAt, claims.ExpiresAt = now.Unix(), now.Unix()+seconds(p.lifetimes.AccessToken)
-	token, err := p.keys.Sign(ctx, ES256, TypAccessToken, claims)
+	token, err := p.keys.Sign(ctx, keys.ES256, TypAccessToken, claims)
 	if err != nil {
 		u.err = err
 	}

@@ -191,7 +191,7 @@ func TestUserinfoIsSignedForClientsThatAskForIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw, err := jws.Verify(published(t, h.provider.keys).Key(jws.Signatures[0].Header.KeyID)[0].Key)
+		raw, err := jws.Verify(h.published(jws.Signatures[0].Header.KeyID).Key)
 		if err != nil {
 			t.Fatal(err)
 		}

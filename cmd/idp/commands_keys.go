@@ -12,7 +12,7 @@ import (
 
 	"ente.example/idp/audit"
 	"ente.example/idp/credentials"
-	"ente.example/idp/provider"
+	"ente.example/idp/provider/keys"
 )
 
 type keysCommands struct {
@@ -27,7 +27,7 @@ type keysList struct{}
 // Run lists the keys.
 func (*keysList) Run(i *invocation) error {
 	return i.with(func(ctx context.Context, v *services) error {
-		list, err := v.ring.List(ctx)
+		list, err := v.signing.List(ctx)
 		if err != nil {
 			return err
 		}
@@ -35,7 +35,7 @@ func (*keysList) Run(i *invocation) error {
 	})
 }
 
-func keyLines(list []provider.KeyInfo) []string {
+func keyLines(list []keys.Key) []string {
 	lines := []string{}
 	for _, k := range list {
 		lines = append(lines, fmt.Sprintf("%s\t%s\t%s\tsigns from %s", k.Algorithm, k.State, k.Kid, k.SignsFrom.Format(time.RFC3339)))
@@ -49,7 +49,7 @@ type keysRotate struct {
 
 // Run begins a rotation, of every algorithm or of one.
 func (c *keysRotate) Run(i *invocation) error {
-	algs := provider.Algorithms()
+	algs := keys.Algorithms()
 	if c.Alg != "" {
 		if !slices.Contains(algs, c.Alg) {
 			return usageError{fmt.Sprintf("there is no algorithm %q; there are: %s", c.Alg, strings.Join(algs, ", "))}
@@ -57,9 +57,9 @@ func (c *keysRotate) Run(i *invocation) error {
 		algs = []string{c.Alg}
 	}
 	return i.with(func(ctx context.Context, v *services) error {
-		list := []provider.KeyInfo{}
+		list := []keys.Key{}
 		for _, alg := range algs {
-			k, err := v.ring.Rotate(ctx, operator(), alg)
+			k, err := v.signing.Rotate(ctx, operator(), alg)
 			if err != nil {
 				return err
 			}
@@ -76,7 +76,7 @@ type keysRevoke struct {
 // Run withdraws a key.
 func (c *keysRevoke) Run(i *invocation) error {
 	return i.with(func(ctx context.Context, v *services) error {
-		if err := v.ring.Revoke(ctx, operator(), c.Kid); err != nil {
+		if err := v.signing.Revoke(ctx, operator(), c.Kid); err != nil {
 			return err
 		}
 		return i.print(map[string]string{"revoked": c.Kid}, "Revoked "+c.Kid+": what it signed is worthless from now on.")
@@ -88,7 +88,7 @@ type keysRewrap struct{}
 // Run seals the keys again.
 func (*keysRewrap) Run(i *invocation) error {
 	return i.with(func(ctx context.Context, v *services) error {
-		changed, total, err := v.ring.Rewrap(ctx, operator())
+		changed, total, err := v.signing.Rewrap(ctx, operator())
 		if err != nil {
 			return err
 		}

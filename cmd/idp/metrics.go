@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"ente.example/idp/delivery"
-	"ente.example/idp/provider"
+	"ente.example/idp/provider/keys"
 )
 
 // counters are the metrics whose events the rules report. No label holds a
@@ -66,7 +66,7 @@ func (v *services) observe() error {
 			n, err := v.audit.Unanchored(ctx)
 			return float64(n), err
 		}),
-		oldest{v.outbox}, activeKeys{v.ring},
+		oldest{v.outbox}, activeKeys{v.signing},
 	}
 	for _, c := range all {
 		if err := v.metrics.Register(c); err != nil {
@@ -97,7 +97,7 @@ func (o oldest) Collect(m chan<- prometheus.Metric) {
 
 // activeKeys tells how many keys sign, by algorithm: one each, or something
 // is wrong.
-type activeKeys struct{ ring *provider.KeyRing }
+type activeKeys struct{ signing *keys.Set }
 
 var activeDesc = prometheus.NewDesc("idp_keys_active", "Signing keys in use.", []string{"alg"}, nil) //nolint:gochecknoglobals // a description
 
@@ -106,9 +106,9 @@ func (activeKeys) Describe(d chan<- *prometheus.Desc) { d <- activeDesc }
 func (a activeKeys) Collect(m chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	for _, alg := range provider.Algorithms() {
+	for _, alg := range keys.Algorithms() {
 		n := 0.0
-		if _, _, err := a.ring.Active(ctx, alg); err == nil {
+		if _, _, err := a.signing.Active(ctx, alg); err == nil {
 			n = 1
 		}
 		m <- prometheus.MustNewConstMetric(activeDesc, prometheus.GaugeValue, n, alg)

@@ -15,6 +15,7 @@ import (
 	"ente.example/idp/enrolment"
 	"ente.example/idp/login"
 	"ente.example/idp/provider"
+	"ente.example/idp/provider/keys"
 	"ente.example/idp/throttle"
 )
 
@@ -26,7 +27,7 @@ type policy struct {
 	contacts  contacts.Policy
 	sessions  login.Policy
 	tokens    provider.Lifetimes
-	keys      provider.KeyPolicy
+	keys      keys.Policy
 	clients   clients.Policy
 	delivery  delivery.Policy
 	hash      credentials.Cost
@@ -43,7 +44,7 @@ func defaultPolicy() *policy {
 			Code: time.Minute, AccessToken: 10 * time.Minute, IDToken: 10 * time.Minute,
 			Refresh: 30 * 24 * time.Hour, RefreshGrace: 30 * time.Second,
 		},
-		keys:    provider.KeyPolicy{CacheLifetime: 15 * time.Minute, Skew: time.Minute, Rotation: 90 * 24 * time.Hour},
+		keys:    keys.Policy{CacheLifetime: 15 * time.Minute, Skew: time.Minute, Rotation: 90 * 24 * time.Hour},
 		clients: clients.Policy{SecretOverlap: clients.DefaultSecretOverlap},
 		drain:   5 * time.Second,
 		origins: map[string]string{},

@@ -71,7 +71,7 @@ func (c *serveCommand) Run(i *invocation) error {
 
 // serve runs the listeners and the workers named until ctx ends.
 func (v *services) serve(ctx context.Context, workers []string, ready func(public, admin net.Addr)) error {
-	if err := v.ring.Ensure(ctx); err != nil {
+	if err := v.signing.Ensure(ctx); err != nil {
 		return fmt.Errorf("prepare signing keys: %w", err)
 	}
 	public, err := v.listen(ctx)

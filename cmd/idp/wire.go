@@ -21,6 +21,7 @@ import (
 	"ente.example/idp/login"
 	"ente.example/idp/migrations"
 	"ente.example/idp/provider"
+	"ente.example/idp/provider/keys"
 	"ente.example/idp/secrets"
 	"ente.example/idp/selfservice"
 	"ente.example/idp/templates"
@@ -64,7 +65,7 @@ type services struct {
 	interactions *login.Interactions
 	sessions     *login.Sessions
 	consents     *consent.Consents
-	ring         *provider.KeyRing
+	signing      *keys.Set
 	provider     *provider.Provider
 	templates    *templates.Set
 }
@@ -275,7 +276,7 @@ func (v *services) protocol() (err error) {
 	if err != nil {
 		return err
 	}
-	v.ring, err = provider.NewKeyRing(provider.KeyDeps{
+	v.signing, err = keys.New(keys.Deps{
 		DB: v.db, Wrap: v.keys.AEAD(secrets.SigningWrap), Audit: v.audit, Policy: v.policy.keys, Logger: v.logger,
 	})
 	if err != nil {
@@ -288,7 +289,7 @@ func (v *services) protocol() (err error) {
 	v.provider, err = provider.New(provider.Deps{
 		MutualTLS: certificates,
 		DB:        v.db, Issuer: v.settings.Issuer, Clients: v.clients, Citizens: v.citizens, Credentials: v.pins,
-		Sessions: v.sessions, Interactions: v.interactions, Consents: v.consents, Audit: v.audit, Keys: v.ring,
+		Sessions: v.sessions, Interactions: v.interactions, Consents: v.consents, Audit: v.audit, Keys: v.signing,
 		SubjectKey: v.keys.PRF(secrets.Subject), RefreshKey: v.keys.PRF(secrets.Refresh), TriesKey: v.keys.PRF(secrets.Throttle),
 		Registration: provider.Registration(v.settings.Registration), RegistrationProfile: clients.Profile(v.settings.RegistrationProfile),
 		Lifetimes: v.policy.tokens, Scopes: scopes, LevelACRs: []string{levelPIN}, Logger: v.logger, Metrics: v.metrics,

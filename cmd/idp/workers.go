@@ -51,7 +51,7 @@ func (v *services) startWorkers(ctx context.Context, names []string) *errgroup.G
 			return nil
 		})
 	}
-	start("keys", v.ring.Run)
+	start("keys", v.signing.Run)
 	start("clients", v.clients.Run)
 	for name, run := range map[string]func(context.Context) error{
 		"delivery": v.outbox.Run,

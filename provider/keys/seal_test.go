@@ -1,4 +1,4 @@
-package provider
+package keys
 
 import (
 	"strings"
@@ -10,6 +10,7 @@ import (
 
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/provider/keys/keystest"
 )
 
 func TestRewrapMovesEveryKeyToTheNewSeal(t *testing.T) {
@@ -17,11 +18,11 @@ func TestRewrapMovesEveryKeyToTheNewSeal(t *testing.T) {
 		m := keyset.NewManager()
 		first := addKey(t, m)
 		k := ensured(t, db, primary(t, m, first))
-		token := sign(t, k, ES256, TypIDToken)
+		token := sign(t, k, ES256, idToken)
 		rotate(t, k, db, RS256) // a key without a private part has its proof
 
 		second := addKey(t, m)
-		moved := newRing(t, db, primary(t, m, second))
+		moved := newSet(t, db, primary(t, m, second))
 		all := len(Algorithms()) + 1
 		for _, want := range []int{all, 0} { // and again: nothing is left to do
 			changed, total, err := moved.Rewrap(t.Context(), operator())
@@ -32,7 +33,7 @@ func TestRewrapMovesEveryKeyToTheNewSeal(t *testing.T) {
 		if err := m.Delete(first); err != nil {
 			t.Fatal(err)
 		}
-		alone := newRing(t, db, primary(t, m, second))
+		alone := newSet(t, db, primary(t, m, second))
 		if err := alone.Load(t.Context()); err != nil {
 			t.Fatalf("load without the old seal: %v", err)
 		}
@@ -69,14 +70,14 @@ func primary(t testing.TB, m *keyset.Manager, id uint32) tink.AEAD {
 
 func TestSealedKeyCannotBeMovedToAnotherRow(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		wrap := newAEAD(t)
+		wrap := keystest.AEAD(t)
 		ensured(t, db, wrap)
 		err := db.Write(t.Context()).Exec(`UPDATE signing_keys SET sealed =
 			(SELECT s.sealed FROM signing_keys s WHERE s.alg = 'PS256') WHERE alg = 'RS256'`).Error
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := newRing(t, db, wrap).Load(t.Context()); err == nil {
+		if err := newSet(t, db, wrap).Load(t.Context()); err == nil {
 			t.Error("a sealed key was accepted in another row")
 		}
 	})
@@ -84,8 +85,8 @@ func TestSealedKeyCannotBeMovedToAnotherRow(t *testing.T) {
 
 func TestKeysOfAnotherSecretsFolderAreRefused(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		ensured(t, db, newAEAD(t))
-		if err := newRing(t, db, newAEAD(t)).Load(t.Context()); err == nil {
+		ensured(t, db, keystest.AEAD(t))
+		if err := newSet(t, db, keystest.AEAD(t)).Load(t.Context()); err == nil {
 			t.Error("keys were loaded that this node cannot unseal")
 		}
 	})
@@ -94,10 +95,10 @@ func TestKeysOfAnotherSecretsFolderAreRefused(t *testing.T) {
 // Who can write to the database, and to nothing else, signs nothing.
 func TestAKeyThatThisProgramDidNotMakeIsRefused(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		wrap := newAEAD(t)
+		wrap := keystest.AEAD(t)
 		ensured(t, db, wrap)
-		mallory := newRing(t, db, newAEAD(t)) // has another sealing key
-		row, err := mallory.newRow(ES256, keyRetiring)
+		mallory := newSet(t, db, keystest.AEAD(t)) // has another sealing key
+		row, err := mallory.newRow(ES256, stateRetiring)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +107,7 @@ func TestAKeyThatThisProgramDidNotMakeIsRefused(t *testing.T) {
 			if err := db.Write(t.Context()).Exec(statement, args...).Error; err != nil {
 				t.Fatal(err)
 			}
-			if err := newRing(t, db, wrap).Load(t.Context()); err == nil {
+			if err := newSet(t, db, wrap).Load(t.Context()); err == nil {
 				t.Errorf("after %.30q the keys are still believed", statement)
 			}
 		}
@@ -120,13 +121,13 @@ func TestAKeyThatThisProgramDidNotMakeIsRefused(t *testing.T) {
 		if err := db.Write(t.Context()).Exec(`UPDATE signing_keys SET public_jwk = ? WHERE alg = 'ES256'`, old).Error; err != nil {
 			t.Fatal(err)
 		}
-		if err := newRing(t, db, wrap).Load(t.Context()); err != nil {
+		if err := newSet(t, db, wrap).Load(t.Context()); err != nil {
 			t.Fatalf("the genuine keys: %v", err)
 		}
 		if _, err := mallory.store.add(t.Context(), row, 0); err != nil {
 			t.Fatal(err)
 		}
-		if err := newRing(t, db, wrap).Load(t.Context()); err == nil {
+		if err := newSet(t, db, wrap).Load(t.Context()); err == nil {
 			t.Error("a key of somebody else is believed")
 		}
 	})

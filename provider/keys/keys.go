@@ -1,4 +1,8 @@
-package provider
+// Package keys is about the keys that the provider signs with: how they are made
+// once whatever the number of nodes, sealed at rest, published, rotated, revoked
+// and forgotten. It owns signing_keys. It knows algorithms and JWS, and nothing of
+// OpenID Connect: what a token says, and when it ends, is provider's.
+package keys
 
 import (
 	"context"
@@ -31,25 +35,25 @@ func Algorithms() []string { return []string{RS256, PS256, ES256, EdDSA} }
 // published; a retired one still proves an old id_token_hint; a revoked one
 // proves nothing.
 const (
-	keyPending  = "pending"
-	keyActive   = "active"
-	keyRetiring = "retiring"
-	keyRetired  = "retired"
-	keyRevoked  = "revoked"
+	statePending  = "pending"
+	stateActive   = "active"
+	stateRetiring = "retiring"
+	stateRetired  = "retired"
+	stateRevoked  = "revoked"
 )
 
-// Errors of the key ring.
+// Errors of a Set.
 var (
-	// ErrUnknownKey is returned for a kid that does not exist or is revoked.
-	ErrUnknownKey = errors.New("no such signing key")
-	// ErrKeysStale is returned when the database could not be asked for so
+	// ErrUnknown is returned for a kid that does not exist or is revoked.
+	ErrUnknown = errors.New("no such signing key")
+	// ErrStale is returned when the database could not be asked for so
 	// long that a key may have been revoked without this node knowing.
-	ErrKeysStale = errors.New("signing keys are out of date")
+	ErrStale = errors.New("signing keys are out of date")
 )
 
-// KeyPolicy says how long keys live and how long others may remember them. The
+// Policy says how long keys live and how long others may remember them. The
 // zero value of a field means its default.
-type KeyPolicy struct {
+type Policy struct {
 	CacheLifetime time.Duration // max-age of the JWKS; 15 minutes
 	TokenLifetime time.Duration // the longest life of a token we sign; 10 minutes
 	Skew          time.Duration // tolerance for clocks and slow nodes; 1 minute
@@ -58,7 +62,7 @@ type KeyPolicy struct {
 	Poll          time.Duration // how often the database is asked; 2 seconds
 }
 
-func (p KeyPolicy) withDefaults() KeyPolicy {
+func (p Policy) withDefaults() Policy {
 	or := func(d *time.Duration, v time.Duration) {
 		if *d <= 0 {
 			*d = v
@@ -76,28 +80,29 @@ func (p KeyPolicy) withDefaults() KeyPolicy {
 
 // beforeUse is how long a key is published before it signs: whoever cached the
 // JWKS a moment before its publication has fetched it again by then.
-func (p KeyPolicy) beforeUse() time.Duration { return p.CacheLifetime + p.Skew }
+func (p Policy) beforeUse() time.Duration { return p.CacheLifetime + p.Skew }
 
 // afterUse is how long a key stays published after its last signature.
-func (p KeyPolicy) afterUse() time.Duration { return p.TokenLifetime + p.CacheLifetime + p.Skew }
+func (p Policy) afterUse() time.Duration { return p.TokenLifetime + p.CacheLifetime + p.Skew }
 
-// KeyDeps is what a KeyRing needs.
-type KeyDeps struct {
-	DB     *database.DB
-	Wrap   tink.AEAD // seals private keys at rest
-	Audit  *audit.Log
-	Policy KeyPolicy
-	Logger *slog.Logger // told when the database cannot be followed; optional
+// Deps is what a Set needs.
+type Deps struct {
+	DB       *database.DB
+	Wrap     tink.AEAD // seals private keys at rest
+	Audit    *audit.Log
+	Policy   Policy
+	Logger   *slog.Logger                            // told when the database cannot be followed; optional
+	Generate func(alg string) (crypto.Signer, error) // makes private keys; nil makes RSA ones of 3072 bits. For tests
 }
 
-// KeyRing holds the signing keys of every node: rows in the database, followed
+// Set holds the signing keys of every node: rows in the database, followed
 // from memory. Signing and verifying never wait for the database.
-type KeyRing struct {
-	store    *keyStore
+type Set struct {
+	store    *store
 	db       *database.DB
 	wrap     tink.AEAD
 	audit    *audit.Log
-	policy   KeyPolicy
+	policy   Policy
 	log      *slog.Logger
 	generate func(alg string) (crypto.Signer, error)
 
@@ -108,17 +113,20 @@ type KeyRing struct {
 	again   time.Duration // between two of them
 }
 
-// NewKeyRing makes a key ring. It holds no key until Ensure or Load.
-func NewKeyRing(d KeyDeps) (*KeyRing, error) {
+// New makes a set. It holds no key until Ensure or Load.
+func New(d Deps) (*Set, error) {
 	if d.DB == nil || d.Wrap == nil || d.Audit == nil {
-		return nil, errors.New("provider: KeyDeps needs DB, Wrap and Audit")
+		return nil, errors.New("keys: Deps needs DB, Wrap and Audit")
 	}
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
-	k := &KeyRing{
-		store: &keyStore{db: d.DB}, db: d.DB, wrap: d.Wrap, audit: d.Audit,
-		policy: d.Policy.withDefaults(), log: d.Logger, generate: generateKey, again: time.Second,
+	if d.Generate == nil {
+		d.Generate = generate
+	}
+	k := &Set{
+		store: &store{db: d.DB}, db: d.DB, wrap: d.Wrap, audit: d.Audit,
+		policy: d.Policy.withDefaults(), log: d.Logger, generate: d.Generate, again: time.Second,
 	}
 	k.snap.Store(emptySnapshot())
 	return k, nil
@@ -126,14 +134,14 @@ func NewKeyRing(d KeyDeps) (*KeyRing, error) {
 
 // Load reads the keys into memory. A key that signs, or soon will, and cannot
 // be unsealed is an error: the secrets folder is not this database's.
-func (k *KeyRing) Load(ctx context.Context) error {
+func (k *Set) Load(ctx context.Context) error {
 	k.loading.Lock()
 	defer k.loading.Unlock()
 	return k.load(ctx)
 }
 
 // load needs k.loading held. It never waits long: others wait for it.
-func (k *KeyRing) load(ctx context.Context) error {
+func (k *Set) load(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	asked := time.Now() // before reading: what is read may change meanwhile
@@ -152,7 +160,7 @@ func (k *KeyRing) load(ctx context.Context) error {
 
 // current is what this node knows, asked for anew when Run has not done so
 // lately: a revoked key is gone within two polls even on a node whose Run lags.
-func (k *KeyRing) current(ctx context.Context) (*snapshot, error) {
+func (k *Set) current(ctx context.Context) (*snapshot, error) {
 	age := time.Since(k.snap.Load().asked)
 	if age <= 2*k.policy.Poll {
 		return k.snap.Load(), nil
@@ -160,7 +168,7 @@ func (k *KeyRing) current(ctx context.Context) (*snapshot, error) {
 	stale := age > k.staleAfter()
 	err := k.reload(ctx, stale)
 	if err != nil && stale {
-		return nil, fmt.Errorf("%w: %w", ErrKeysStale, err)
+		return nil, fmt.Errorf("%w: %w", ErrStale, err)
 	}
 	return k.snap.Load(), nil
 }
@@ -168,7 +176,7 @@ func (k *KeyRing) current(ctx context.Context) (*snapshot, error) {
 // reload loads, unless that was tried a moment ago: a database that is down,
 // or a flood of made-up kids, costs one statement a second. Who need not wait
 // for another's attempt does not.
-func (k *KeyRing) reload(ctx context.Context, wait bool) error {
+func (k *Set) reload(ctx context.Context, wait bool) error {
 	if wait {
 		k.loading.Lock()
 	} else if !k.loading.TryLock() {
@@ -187,17 +195,34 @@ const loadTimeout = 3 * time.Second
 
 // staleAfter is how long a node that cannot reach the database goes on signing
 // and verifying. It is shorter than the skew that published keys are kept for.
-func (k *KeyRing) staleAfter() time.Duration { return max(k.policy.Skew/2, 4*k.policy.Poll) }
+func (k *Set) staleAfter() time.Duration { return max(k.policy.Skew/2, 4*k.policy.Poll) }
 
 // Active is the key that signs with alg now.
-func (k *KeyRing) Active(ctx context.Context, alg string) (kid string, signer crypto.Signer, err error) {
+func (k *Set) Active(ctx context.Context, alg string) (kid string, signer crypto.Signer, err error) {
 	s, err := k.current(ctx)
 	if err != nil {
 		return "", nil, err
 	}
 	key, ok := s.active[alg]
 	if !ok {
-		return "", nil, fmt.Errorf("%w: none is active for %s", ErrUnknownKey, alg)
+		return "", nil, fmt.Errorf("%w: none is active for %s", ErrUnknown, alg)
 	}
 	return key.kid, key.private, nil
+}
+
+// TokenLifetime is how long a token may live that a key signs at its last moment.
+func (k *Set) TokenLifetime() time.Duration { return k.policy.TokenLifetime }
+
+// Published is the JWKS as JSON, and how long it may be cached. A node that has
+// lost the database answers with what it last knew, but briefly: a newer key,
+// or a revocation, may exist that it has not heard of.
+func (k *Set) Published(ctx context.Context) (jwks []byte, maxAge time.Duration) {
+	recent := func() bool { return time.Since(k.snap.Load().asked) <= 2*k.policy.Poll }
+	if !recent() {
+		_ = k.reload(ctx, false) // how it went shows in what is known afterwards
+	}
+	if !recent() {
+		return k.snap.Load().jwks, k.policy.Poll
+	}
+	return k.snap.Load().jwks, k.policy.CacheLifetime
 }

@@ -1,4 +1,4 @@
-package provider
+package keys
 
 import (
 	"crypto"
@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -32,10 +33,10 @@ type key struct {
 type snapshot struct {
 	active map[string]*key // by algorithm
 	byKid  map[string]*key // all that verify
-	due    []keyRow        // those whose next state may be near
-	jwks   document
-	asked  time.Time // this node's clock, before the database was read
-	now    time.Time // the database's clock then
+	due    []row           // those whose next state may be near
+	jwks   []byte          // rendered before anybody asks
+	asked  time.Time       // this node's clock, before the database was read
+	now    time.Time       // the database's clock then
 }
 
 func emptySnapshot() *snapshot {
@@ -44,12 +45,12 @@ func emptySnapshot() *snapshot {
 
 // snapshotOf turns rows into keys. Private keys that the last snapshot had
 // already are not unsealed again.
-func (k *KeyRing) snapshotOf(rows []keyRow, last *snapshot) (*snapshot, error) {
+func (k *Set) snapshotOf(rows []row, last *snapshot) (*snapshot, error) {
 	s := emptySnapshot()
 	var published []jose.JSONWebKey
 	for _, r := range rows {
 		s.due = append(s.due, r)
-		if r.State == keyRevoked {
+		if r.State == stateRevoked {
 			continue
 		}
 		one, err := k.open(r, last.byKid[r.Kid])
@@ -57,19 +58,21 @@ func (k *KeyRing) snapshotOf(rows []keyRow, last *snapshot) (*snapshot, error) {
 			return nil, fmt.Errorf("key %s: %w", r.Kid, err)
 		}
 		s.byKid[r.Kid] = one
-		if r.State == keyActive {
+		if r.State == stateActive {
 			s.active[r.Alg] = one
 		}
-		if r.State != keyRetired {
+		if r.State != stateRetired {
 			published = append(published, one.public)
 		}
 	}
 	var err error
-	s.jwks, err = render(jose.JSONWebKeySet{Keys: published})
-	return s, err
+	if s.jwks, err = json.Marshal(jose.JSONWebKeySet{Keys: published}); err != nil {
+		return nil, fmt.Errorf("encode the public keys: %w", err)
+	}
+	return s, nil
 }
 
-func (k *KeyRing) open(r keyRow, known *key) (*key, error) {
+func (k *Set) open(r row, known *key) (*key, error) {
 	if known == nil || known.kid != r.Kid || known.alg != r.Alg {
 		var err error
 		if known, err = k.prove(r); err != nil {
@@ -77,7 +80,7 @@ func (k *KeyRing) open(r keyRow, known *key) (*key, error) {
 		}
 	}
 	one := &key{kid: r.Kid, alg: r.Alg, state: r.State, public: known.public}
-	if r.State != keyPending && r.State != keyActive {
+	if r.State != statePending && r.State != stateActive {
 		return one, nil
 	}
 	if one.private = known.private; one.private != nil {
@@ -90,7 +93,7 @@ func (k *KeyRing) open(r keyRow, known *key) (*key, error) {
 
 // prove reads a public key that this program made: whoever can only write to
 // the table cannot add one, nor exchange one under its kid.
-func (k *KeyRing) prove(r keyRow) (*key, error) {
+func (k *Set) prove(r row) (*key, error) {
 	if _, err := k.wrap.Decrypt(r.Proof, provenFor(r.Kid, r.Alg)); err != nil {
 		return nil, errors.New("it was not made with this secrets folder")
 	}
@@ -107,7 +110,7 @@ func (k *KeyRing) prove(r keyRow) (*key, error) {
 
 // seal and unseal bind a private key to its kid and algorithm: whoever can
 // write to the table cannot move a key to another row.
-func (k *KeyRing) seal(kid, alg string, private crypto.Signer) ([]byte, error) {
+func (k *Set) seal(kid, alg string, private crypto.Signer) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
 		return nil, fmt.Errorf("encode signing key: %w", err)
@@ -116,7 +119,7 @@ func (k *KeyRing) seal(kid, alg string, private crypto.Signer) ([]byte, error) {
 	return k.wrap.Encrypt(der, sealedFor(kid, alg))
 }
 
-func (k *KeyRing) unseal(r keyRow) (crypto.Signer, error) {
+func (k *Set) unseal(r row) (crypto.Signer, error) {
 	der, err := k.wrap.Decrypt(r.Sealed, sealedFor(r.Kid, r.Alg))
 	if err != nil {
 		return nil, errors.New("it cannot be unsealed with this secrets folder")
@@ -137,9 +140,9 @@ func sealedFor(kid, alg string) []byte { return []byte("signing-key/v1|" + kid +
 
 func provenFor(kid, alg string) []byte { return []byte("public-key/v1|" + kid + "|" + alg) }
 
-// generateKey makes a private key for alg. RSA takes a second or so: never in
+// generate makes a private key for alg. RSA takes a second or so: never in
 // a transaction.
-func generateKey(alg string) (crypto.Signer, error) {
+func generate(alg string) (crypto.Signer, error) {
 	switch alg {
 	case RS256, PS256:
 		return rsa.GenerateKey(rand.Reader, rsaBits)

@@ -1,4 +1,4 @@
-package provider
+package keys
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 // Rewrap seals every key anew under the primary key of the secrets folder, so
 // that an older one may be removed from it. It may be interrupted and run
 // again; the counts say how many keys it changed and how many there are.
-func (k *KeyRing) Rewrap(ctx context.Context, by audit.Actor) (changed, total int, err error) {
+func (k *Set) Rewrap(ctx context.Context, by audit.Actor) (changed, total int, err error) {
 	rows, _, err := k.store.all(ctx)
 	if err != nil {
 		return 0, 0, fmt.Errorf("rewrap signing keys: %w", err)
@@ -28,8 +28,8 @@ func (k *KeyRing) Rewrap(ctx context.Context, by audit.Actor) (changed, total in
 	return changed, len(rows), nil
 }
 
-func (k *KeyRing) rewrap(ctx context.Context, by audit.Actor, r keyRow) (done bool, err error) {
-	anew := keyRow{}
+func (k *Set) rewrap(ctx context.Context, by audit.Actor, r row) (done bool, err error) {
+	anew := row{}
 	if anew.Proof, err = k.reencrypt(r.Proof, provenFor(r.Kid, r.Alg)); err != nil {
 		return false, err
 	}
@@ -46,14 +46,14 @@ func (k *KeyRing) rewrap(ctx context.Context, by audit.Actor, r keyRow) (done bo
 		if err != nil || !done {
 			return err
 		}
-		return k.audit.Record(ctx, keyEvent(audit.KeyRewrapped, by, r.Kid, r.Alg))
+		return k.audit.Record(ctx, event(audit.KeyRewrapped, by, r.Kid, r.Alg))
 	})
 	return done, err
 }
 
 // reencrypt opens a ciphertext with whichever key made it and seals it with the
 // primary one.
-func (k *KeyRing) reencrypt(sealed, context []byte) ([]byte, error) {
+func (k *Set) reencrypt(sealed, context []byte) ([]byte, error) {
 	plain, err := k.wrap.Decrypt(sealed, context)
 	if err != nil {
 		return nil, fmt.Errorf("it cannot be unsealed with this secrets folder: %w", err)

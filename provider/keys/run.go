@@ -1,4 +1,4 @@
-package provider
+package keys
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 // Run follows the database and moves keys through their lives until ctx ends.
 // It belongs on every node: whoever comes first does what is due, the others
 // find it done. A database that is away is tried again at the next poll.
-func (k *KeyRing) Run(ctx context.Context) error {
+func (k *Set) Run(ctx context.Context) error {
 	t := time.NewTicker(k.policy.Poll)
 	defer t.Stop()
 	var down bool
@@ -34,7 +34,7 @@ func (k *KeyRing) Run(ctx context.Context) error {
 }
 
 // Tend is one round of Run: load, and do what is due.
-func (k *KeyRing) Tend(ctx context.Context) error {
+func (k *Set) Tend(ctx context.Context) error {
 	if err := k.Load(ctx); err != nil {
 		return err
 	}
@@ -53,23 +53,23 @@ func (k *KeyRing) Tend(ctx context.Context) error {
 	return nil
 }
 
-func (k *KeyRing) tend(ctx context.Context, r keyRow, now time.Time) (did bool, err error) {
+func (k *Set) tend(ctx context.Context, r row, now time.Time) (did bool, err error) {
 	reached := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
 	switch r.State {
-	case keyPending:
+	case statePending:
 		if reached(r.ActivatesAt.Time) {
 			return true, k.promote(ctx, r.Alg)
 		}
-	case keyActive:
+	case stateActive:
 		if reached(r.ActivatedAt.Add(k.policy.Rotation)) && !k.pending(r.Alg) {
 			_, err := k.Rotate(ctx, audit.Actor{Kind: audit.System}, r.Alg)
 			return true, err
 		}
-	case keyRetiring:
+	case stateRetiring:
 		if reached(r.PublishedUntil.Time) {
 			return true, k.store.settle(ctx, k.policy.Remember)
 		}
-	case keyRetired, keyRevoked:
+	case stateRetired, stateRevoked:
 		if reached(r.ExpiresAt.Time) {
 			return true, k.store.settle(ctx, k.policy.Remember)
 		}
@@ -77,9 +77,9 @@ func (k *KeyRing) tend(ctx context.Context, r keyRow, now time.Time) (did bool, 
 	return false, nil
 }
 
-func (k *KeyRing) pending(alg string) bool {
+func (k *Set) pending(alg string) bool {
 	for _, r := range k.snap.Load().due {
-		if r.Alg == alg && r.State == keyPending {
+		if r.Alg == alg && r.State == statePending {
 			return true
 		}
 	}
@@ -88,7 +88,7 @@ func (k *KeyRing) pending(alg string) bool {
 
 // promote lets the pending key of alg sign in place of the active one, if it
 // is due and no other node has done so.
-func (k *KeyRing) promote(ctx context.Context, alg string) error {
+func (k *Set) promote(ctx context.Context, alg string) error {
 	return k.db.InTx(ctx, func(ctx context.Context) error {
 		if _, err := k.store.retire(ctx, alg, k.policy.afterUse()); err != nil {
 			return err
@@ -97,6 +97,6 @@ func (k *KeyRing) promote(ctx context.Context, alg string) error {
 		if err != nil || kid == "" {
 			return err
 		}
-		return k.audit.Record(ctx, keyEvent(audit.KeyActivated, audit.Actor{Kind: audit.System}, kid, alg))
+		return k.audit.Record(ctx, event(audit.KeyActivated, audit.Actor{Kind: audit.System}, kid, alg))
 	})
 }

@@ -1,51 +1,30 @@
-package provider
+package keys
 
 import (
 	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/tink-crypto/tink-go/v2/aead"
-	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"ente.example/idp/audit"
 	"ente.example/idp/database"
+	"ente.example/idp/provider/keys/keystest"
 	"ente.example/idp/secrets"
 )
 
-// fastKeys spares tests the second that a 3072-bit key takes to make.
-func fastKeys(k *KeyRing) {
-	k.generate = func(alg string) (crypto.Signer, error) {
-		if alg == RS256 || alg == PS256 {
-			return rsa.GenerateKey(rand.Reader, 1024)
-		}
-		return generateKey(alg)
-	}
-}
+// The kinds of token that are signed here.
+const (
+	accessToken = "at+jwt"
+	idToken     = "JWT"
+)
 
 func operator() audit.Actor { return audit.Actor{Kind: audit.Operator, ID: "test"} }
 
-func newAEAD(t testing.TB) tink.AEAD {
-	t.Helper()
-	h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := aead.New(h)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-// newRing is one node's key ring, without keys.
-func newRing(t testing.TB, db *database.DB, wrap tink.AEAD) *KeyRing {
+// newSet is what one node holds, without keys.
+func newSet(t testing.TB, db *database.DB, wrap tink.AEAD) *Set {
 	t.Helper()
 	s, err := secrets.New()
 	if err != nil {
@@ -55,34 +34,33 @@ func newRing(t testing.TB, db *database.DB, wrap tink.AEAD) *KeyRing {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := NewKeyRing(KeyDeps{DB: db, Wrap: wrap, Audit: log})
+	k, err := New(Deps{DB: db, Wrap: wrap, Audit: log, Generate: keystest.Generate})
 	if err != nil {
 		t.Fatal(err)
 	}
-	fastKeys(k)
 	return k
 }
 
-// ensured is a node's key ring with its first keys.
-func ensured(t testing.TB, db *database.DB, wrap tink.AEAD) *KeyRing {
+// ensured is a node's set with its first keys.
+func ensured(t testing.TB, db *database.DB, wrap tink.AEAD) *Set {
 	t.Helper()
-	k := newRing(t, db, wrap)
+	k := newSet(t, db, wrap)
 	if err := k.Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return k
 }
 
-func tend(t testing.TB, rings ...*KeyRing) {
+func tend(t testing.TB, sets ...*Set) {
 	t.Helper()
-	for _, k := range rings {
+	for _, k := range sets {
 		if err := k.Tend(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func sign(t testing.TB, k *KeyRing, alg, typ string) string {
+func sign(t testing.TB, k *Set, alg, typ string) string {
 	t.Helper()
 	token, err := k.Sign(t.Context(), alg, typ, map[string]any{"sub": "x"})
 	if err != nil {
@@ -91,7 +69,7 @@ func sign(t testing.TB, k *KeyRing, alg, typ string) string {
 	return token
 }
 
-func activeKid(t testing.TB, k *KeyRing, alg string) string {
+func activeKid(t testing.TB, k *Set, alg string) string {
 	t.Helper()
 	kid, _, err := k.Active(t.Context(), alg)
 	if err != nil {
@@ -100,26 +78,26 @@ func activeKid(t testing.TB, k *KeyRing, alg string) string {
 	return kid
 }
 
-func verifies(t testing.TB, k *KeyRing, token string) bool {
+func verifies(t testing.TB, k *Set, token string) bool {
 	t.Helper()
-	_, _, err := k.Verify(t.Context(), token, TypIDToken)
+	_, _, err := k.Verify(t.Context(), token, idToken)
 	if err != nil && !errors.Is(err, ErrBadToken) {
 		t.Fatal(err)
 	}
 	return err == nil
 }
 
-func published(t testing.TB, k *KeyRing) *jose.JSONWebKeySet {
+func published(t testing.TB, k *Set) *jose.JSONWebKeySet {
 	t.Helper()
 	var set jose.JSONWebKeySet
-	if err := json.Unmarshal(k.snap.Load().jwks.body, &set); err != nil {
+	if err := json.Unmarshal(k.snap.Load().jwks, &set); err != nil {
 		t.Fatal(err)
 	}
 	return &set
 }
 
 // states counts the keys of an algorithm by state.
-func states(t testing.TB, k *KeyRing, alg string) map[string]int {
+func states(t testing.TB, k *Set, alg string) map[string]int {
 	t.Helper()
 	all, err := k.List(t.Context())
 	if err != nil {

@@ -1,4 +1,4 @@
-package provider
+package keys
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// keyRow is one row of signing_keys, in every state but the forgotten ones.
-type keyRow struct {
+// row is one row of signing_keys, in every state but the forgotten ones.
+type row struct {
 	Kid            string
 	Alg            string
 	State          string
@@ -25,13 +25,13 @@ type keyRow struct {
 	Now            database.Time // the database's clock at the read
 }
 
-// keyStore is the only writer of signing_keys. Every change is one conditional
+// store is the only writer of signing_keys. Every change is one conditional
 // statement, so any number of nodes may try the same one.
-type keyStore struct{ db *database.DB }
+type store struct{ db *database.DB }
 
 // all reads every key and the database's clock in one statement.
-func (s *keyStore) all(ctx context.Context) ([]keyRow, time.Time, error) {
-	var rows []keyRow
+func (s *store) all(ctx context.Context) ([]row, time.Time, error) {
+	var rows []row
 	err := s.db.Read(ctx).Raw(`SELECT kid, alg, state, public_jwk, proof, sealed, created_at,
 		activates_at, activated_at, published_until, expires_at, ? AS now
 		FROM signing_keys ORDER BY alg, created_at, kid`, s.db.NowExpr()).Scan(&rows).Error
@@ -42,9 +42,9 @@ func (s *keyStore) all(ctx context.Context) ([]keyRow, time.Time, error) {
 }
 
 // add inserts a key unless its algorithm has one in that state already.
-func (s *keyStore) add(ctx context.Context, r keyRow, usable time.Duration) (bool, error) {
+func (s *store) add(ctx context.Context, r row, usable time.Duration) (bool, error) {
 	var activated any
-	if r.State == keyActive {
+	if r.State == stateActive {
 		activated = s.db.NowExpr()
 	}
 	res := s.db.Write(ctx).Exec(`INSERT INTO signing_keys
@@ -57,7 +57,7 @@ func (s *keyStore) add(ctx context.Context, r keyRow, usable time.Duration) (boo
 // retire ends the signing of alg's active key if a successor is due. Its
 // private part is erased at once; nodes that have not heard yet hold it in
 // memory for some seconds more.
-func (s *keyStore) retire(ctx context.Context, alg string, published time.Duration) (bool, error) {
+func (s *store) retire(ctx context.Context, alg string, published time.Duration) (bool, error) {
 	res := s.db.Write(ctx).Exec(`UPDATE signing_keys SET state = 'retiring', sealed = NULL, published_until = ?
 		WHERE alg = ? AND state = 'active' AND EXISTS (
 			SELECT 1 FROM signing_keys p WHERE p.alg = ? AND p.state = 'pending' AND p.activates_at <= ?)`,
@@ -67,7 +67,7 @@ func (s *keyStore) retire(ctx context.Context, alg string, published time.Durati
 
 // promote makes alg's pending key the active one; early promotes it though it
 // is not due (its predecessor is revoked). It says which key that was.
-func (s *keyStore) promote(ctx context.Context, alg string, early bool) (kid string, err error) {
+func (s *store) promote(ctx context.Context, alg string, early bool) (kid string, err error) {
 	q := s.db.Write(ctx)
 	due := clause.Expr{SQL: "activates_at <= ?", Vars: []any{s.db.NowExpr()}}
 	if early {
@@ -82,7 +82,7 @@ func (s *keyStore) promote(ctx context.Context, alg string, early bool) (kid str
 
 // settle retires what need no longer be published and forgets what no
 // signature can need.
-func (s *keyStore) settle(ctx context.Context, remember time.Duration) error {
+func (s *store) settle(ctx context.Context, remember time.Duration) error {
 	err := s.db.Write(ctx).Exec(`UPDATE signing_keys SET state = 'retired', expires_at = ?
 		WHERE state = 'retiring' AND published_until <= ?`, s.db.NowPlus(remember), s.db.NowExpr()).Error
 	if err != nil {
@@ -92,11 +92,11 @@ func (s *keyStore) settle(ctx context.Context, remember time.Duration) error {
 }
 
 // revoke ends a key whatever it was, and says what it was.
-func (s *keyStore) revoke(ctx context.Context, kid string, remember time.Duration) (was keyRow, err error) {
+func (s *store) revoke(ctx context.Context, kid string, remember time.Duration) (was row, err error) {
 	for range 10 { // the state may change between the two statements
-		was = keyRow{}
+		was = row{}
 		err = s.db.Write(ctx).Raw(`SELECT kid, alg, state FROM signing_keys WHERE kid = ?`, kid).Scan(&was).Error
-		if err != nil || was.Kid == "" || was.State == keyRevoked {
+		if err != nil || was.Kid == "" || was.State == stateRevoked {
 			return was, err
 		}
 		res := s.db.Write(ctx).Exec(`UPDATE signing_keys SET state = 'revoked', sealed = NULL, expires_at = ?
@@ -110,7 +110,7 @@ func (s *keyStore) revoke(ctx context.Context, kid string, remember time.Duratio
 
 // reseal replaces what was made with an older sealing key. A private part that
 // was erased meanwhile stays so.
-func (s *keyStore) reseal(ctx context.Context, old, anew keyRow) (bool, error) {
+func (s *store) reseal(ctx context.Context, old, anew row) (bool, error) {
 	if len(anew.Sealed) > 0 {
 		res := s.db.Write(ctx).Exec(`UPDATE signing_keys SET proof = ?, sealed = ? WHERE kid = ? AND proof = ? AND sealed = ?`,
 			anew.Proof, anew.Sealed, old.Kid, old.Proof, old.Sealed)

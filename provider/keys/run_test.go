@@ -1,4 +1,4 @@
-package provider
+package keys
 
 import (
 	"context"
@@ -8,11 +8,12 @@ import (
 
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/provider/keys/keystest"
 )
 
 func TestRunFollowsOtherNodes(t *testing.T) {
 	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
-		wrap := newAEAD(t)
+		wrap := keystest.AEAD(t)
 		one, two := ensured(t, a, wrap), ensured(t, b, wrap)
 		two.policy.Poll = 20 * time.Millisecond
 		ctx, stop := context.WithCancel(t.Context())
@@ -43,7 +44,7 @@ func TestRunFollowsOtherNodes(t *testing.T) {
 
 func TestRunSurvivesTheDatabase(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		k := ensured(t, db, newAEAD(t))
+		k := ensured(t, db, keystest.AEAD(t))
 		k.policy.Poll = 10 * time.Millisecond
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
@@ -73,13 +74,13 @@ func await(t *testing.T, what string, ok func() bool) {
 
 func TestRevokedKeysAreForgottenToo(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		k := ensured(t, db, newAEAD(t))
+		k := ensured(t, db, keystest.AEAD(t))
 		if err := k.Revoke(t.Context(), operator(), activeKid(t, k, ES256)); err != nil {
 			t.Fatal(err)
 		}
 		databasetest.Shift(t, db, 401*24*time.Hour)
 		tend(t, k)
-		if got := states(t, k, ES256)[keyRevoked]; got != 0 {
+		if got := states(t, k, ES256)[stateRevoked]; got != 0 {
 			t.Errorf("got %d revoked keys, want none", got)
 		}
 	})
@@ -87,12 +88,12 @@ func TestRevokedKeysAreForgottenToo(t *testing.T) {
 
 func TestAMadeUpKidCostsOneStatementASecond(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		k := ensured(t, db, newAEAD(t))
+		k := ensured(t, db, keystest.AEAD(t))
 		k.again = time.Hour
 		c := databasetest.Count(t, db)
 		token := forge(`{"alg":"ES256","typ":"JWT","kid":"made-up"}`, `{}`, unsigned)
 		for range 50 {
-			if _, _, err := k.Verify(t.Context(), token, TypIDToken); !errors.Is(err, ErrBadToken) {
+			if _, _, err := k.Verify(t.Context(), token, idToken); !errors.Is(err, ErrBadToken) {
 				t.Fatalf("got %v, want ErrBadToken", err)
 			}
 		}
@@ -104,12 +105,12 @@ func TestAMadeUpKidCostsOneStatementASecond(t *testing.T) {
 
 func TestAKeyOfAnotherNodeIsLookedUpAtOnce(t *testing.T) {
 	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
-		wrap := newAEAD(t)
+		wrap := keystest.AEAD(t)
 		one, two := ensured(t, a, wrap), ensured(t, b, wrap)
 		if err := one.Revoke(t.Context(), operator(), activeKid(t, one, ES256)); err != nil {
 			t.Fatal(err)
 		}
-		if !verifies(t, two, sign(t, one, ES256, TypIDToken)) {
+		if !verifies(t, two, sign(t, one, ES256, idToken)) {
 			t.Error("the other node does not believe the new key's first token")
 		}
 	})

@@ -1,4 +1,4 @@
-package provider
+package keys
 
 import (
 	"crypto"
@@ -13,6 +13,7 @@ import (
 
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/provider/keys/keystest"
 )
 
 // cachingVerifier is a relying party that believes max-age: it never fetches
@@ -28,12 +29,12 @@ type heldToken struct {
 	expires time.Time
 }
 
-func (v *cachingVerifier) fetch(k *KeyRing, now time.Time) error {
+func (v *cachingVerifier) fetch(k *Set, now time.Time) error {
 	if now.Sub(v.fetched) < k.policy.CacheLifetime {
 		return nil
 	}
 	v.fetched, v.keys = now, jose.JSONWebKeySet{}
-	return json.Unmarshal(k.snap.Load().jwks.body, &v.keys)
+	return json.Unmarshal(k.snap.Load().jwks, &v.keys)
 }
 
 func (v *cachingVerifier) verify(token string) error {
@@ -52,11 +53,11 @@ func (v *cachingVerifier) verify(token string) error {
 
 // round is what one relying party does in half a minute: fetch if it must, take
 // a fresh token from one node, check those it still holds.
-func (v *cachingVerifier) round(t *testing.T, signer, publisher *KeyRing, now time.Time, alg string) error {
+func (v *cachingVerifier) round(t *testing.T, signer, publisher *Set, now time.Time, alg string) error {
 	if err := v.fetch(publisher, now); err != nil {
 		return err
 	}
-	token, err := signer.Sign(t.Context(), alg, TypAccessToken, map[string]any{"sub": "x"})
+	token, err := signer.Sign(t.Context(), alg, accessToken, map[string]any{"sub": "x"})
 	if err != nil {
 		return err
 	}
@@ -71,8 +72,8 @@ func (v *cachingVerifier) round(t *testing.T, signer, publisher *KeyRing, now ti
 // cache the JWKS to the last second of its max-age; five rotations.
 func TestRotationsNeverFailAVerification(t *testing.T) {
 	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
-		wrap := newAEAD(t)
-		nodes := []*KeyRing{ensured(t, a, wrap), ensured(t, b, wrap)}
+		wrap := keystest.AEAD(t)
+		nodes := []*Set{ensured(t, a, wrap), ensured(t, b, wrap)}
 		for _, k := range nodes {
 			k.policy.Poll = time.Hour // this test polls by hand
 		}
@@ -82,8 +83,8 @@ func TestRotationsNeverFailAVerification(t *testing.T) {
 			t.Fatal(err)
 		}
 		rotations, step := 0, 0
-		for now := start; rotations < 5 || states(t, nodes[0], ES256)[keyRetiring] > 0; now = now.Add(30 * time.Second) {
-			if states(t, nodes[0], ES256)[keyPending] == 0 && rotations < 5 {
+		for now := start; rotations < 5 || states(t, nodes[0], ES256)[stateRetiring] > 0; now = now.Add(30 * time.Second) {
+			if states(t, nodes[0], ES256)[statePending] == 0 && rotations < 5 {
 				rotations++
 				rotateUnderLoad(t, nodes)
 			}
@@ -100,13 +101,13 @@ func TestRotationsNeverFailAVerification(t *testing.T) {
 	})
 }
 
-func rotateUnderLoad(t *testing.T, nodes []*KeyRing) {
+func rotateUnderLoad(t *testing.T, nodes []*Set) {
 	t.Helper()
 	var mu sync.Mutex
 	var errs error
 	databasetest.Barrier(8, func(i int) {
 		_, err := nodes[i%2].Rotate(t.Context(), operator(), []string{ES256, RS256}[i/2%2])
-		_, signing := nodes[i%2].Sign(t.Context(), ES256, TypAccessToken, struct{}{})
+		_, signing := nodes[i%2].Sign(t.Context(), ES256, accessToken, struct{}{})
 		mu.Lock()
 		defer mu.Unlock()
 		errs = errors.Join(errs, err, signing)
@@ -116,7 +117,7 @@ func rotateUnderLoad(t *testing.T, nodes []*KeyRing) {
 	}
 }
 
-func oneRound(t *testing.T, nodes []*KeyRing, verifiers []cachingVerifier, now time.Time, step int) error {
+func oneRound(t *testing.T, nodes []*Set, verifiers []cachingVerifier, now time.Time, step int) error {
 	errs := make([]error, len(verifiers))
 	databasetest.Barrier(len(verifiers), func(i int) {
 		// they start one after the other, so that their caches end at different times

@@ -1,4 +1,4 @@
-package provider
+package keys
 
 import (
 	"crypto/ecdsa"
@@ -18,13 +18,14 @@ import (
 
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/provider/keys/keystest"
 )
 
 func TestEachAlgorithmVerifiesWithThePublishedKeys(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		k := ensured(t, db, newAEAD(t))
+		k := ensured(t, db, keystest.AEAD(t))
 		for _, alg := range Algorithms() {
-			token := sign(t, k, alg, TypIDToken)
+			token := sign(t, k, alg, idToken)
 			jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 			if err != nil {
 				t.Fatal(err)
@@ -36,7 +37,7 @@ func TestEachAlgorithmVerifiesWithThePublishedKeys(t *testing.T) {
 			if _, err := jws.Verify(keys[0].Key); err != nil {
 				t.Errorf("%s: %v", alg, err)
 			}
-			claims, h, err := k.Verify(t.Context(), token, TypIDToken)
+			claims, h, err := k.Verify(t.Context(), token, idToken)
 			if err != nil || h.Alg != alg || string(claims) != `{"sub":"x"}` {
 				t.Errorf("%s: Verify got %s, %v, %v", alg, claims, h, err)
 			}
@@ -46,7 +47,7 @@ func TestEachAlgorithmVerifiesWithThePublishedKeys(t *testing.T) {
 
 func TestKidIsTheThumbprint(t *testing.T) {
 	t.Parallel()
-	private, err := generateKey(EdDSA)
+	private, err := generate(EdDSA)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,10 +73,10 @@ func unsigned([]byte) []byte { return nil }
 
 func TestForeignJOSEIsRefused(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		k := ensured(t, db, newAEAD(t))
-		good := sign(t, k, ES256, TypIDToken)
+		k := ensured(t, db, keystest.AEAD(t))
+		good := sign(t, k, ES256, idToken)
 		for name, token := range forgeries(t, k, good) {
-			if _, _, err := k.Verify(t.Context(), token, TypIDToken); !errors.Is(err, ErrBadToken) {
+			if _, _, err := k.Verify(t.Context(), token, idToken); !errors.Is(err, ErrBadToken) {
 				t.Errorf("%s: got %v, want ErrBadToken", name, err)
 			}
 		}
@@ -85,7 +86,7 @@ func TestForeignJOSEIsRefused(t *testing.T) {
 	})
 }
 
-func forgeries(t *testing.T, k *KeyRing, good string) map[string]string {
+func forgeries(t *testing.T, k *Set, good string) map[string]string {
 	kid, rsaKid := activeKid(t, k, ES256), activeKid(t, k, RS256)
 	_, private, err := k.Active(t.Context(), ES256)
 	if err != nil {
@@ -134,9 +135,9 @@ func forgeries(t *testing.T, k *KeyRing, good string) map[string]string {
 		"JSON serialization":       `{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`,
 		"JWE":                      good + "..",
 		"padding":                  parts[0] + "=." + parts[1] + "." + parts[2],
-		"typ of an access token":   sign(t, k, ES256, TypAccessToken),
-		"typ of a sign-out ticket": sign(t, k, ES256, typLogout),
-		"typ missing":              sign(t, k, ES256, typUserinfo),
+		"typ of an access token":   sign(t, k, ES256, accessToken),
+		"typ of a sign-out ticket": sign(t, k, ES256, "end-session+jwt"),
+		"typ missing":              sign(t, k, ES256, ""),
 		"typ in other case":        sign(t, k, ES256, "jwt"),
 	}
 }
@@ -161,8 +162,8 @@ func ecdsaSign(t *testing.T, private *ecdsa.PrivateKey, input []byte) []byte {
 
 func TestIDTokenIsNoAccessToken(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		k := ensured(t, db, newAEAD(t))
-		if _, _, err := k.Verify(t.Context(), sign(t, k, ES256, TypIDToken), TypAccessToken); !errors.Is(err, ErrBadToken) {
+		k := ensured(t, db, keystest.AEAD(t))
+		if _, _, err := k.Verify(t.Context(), sign(t, k, ES256, idToken), accessToken); !errors.Is(err, ErrBadToken) {
 			t.Errorf("got %v, want ErrBadToken", err)
 		}
 	})

@@ -1,4 +1,4 @@
-package provider
+package keys
 
 import (
 	"crypto/rsa"
@@ -12,19 +12,20 @@ import (
 	"ente.example/idp/audit"
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/provider/keys/keystest"
 )
 
-func TestKeyRingNeedsItsParts(t *testing.T) {
+func TestASetNeedsItsParts(t *testing.T) {
 	t.Parallel()
-	if _, err := NewKeyRing(KeyDeps{}); err == nil {
-		t.Error("NewKeyRing took nothing for an answer")
+	if _, err := New(Deps{}); err == nil {
+		t.Error("New took nothing for an answer")
 	}
 }
 
 func TestRSAKeysHave3072Bits(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []string{RS256, PS256} {
-		private, err := generateKey(alg)
+		private, err := generate(alg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,29 +33,29 @@ func TestRSAKeysHave3072Bits(t *testing.T) {
 			t.Errorf("%s key: got %d bits, want 3072", alg, got)
 		}
 	}
-	if _, err := generateKey("HS256"); err == nil {
-		t.Error("generateKey made a key for HS256")
+	if _, err := generate("HS256"); err == nil {
+		t.Error("generate made a key for HS256")
 	}
 }
 
 func TestFirstKeysAreMadeOnceByAnyNumberOfNodes(t *testing.T) {
 	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
-		wrap := newAEAD(t)
-		rings := make([]*KeyRing, 8)
-		for i := range rings {
-			rings[i] = newRing(t, []*database.DB{a, b}[i%2], wrap)
+		wrap := keystest.AEAD(t)
+		sets := make([]*Set, 8)
+		for i := range sets {
+			sets[i] = newSet(t, []*database.DB{a, b}[i%2], wrap)
 		}
-		errs := make([]error, len(rings))
-		databasetest.Barrier(len(rings), func(i int) { errs[i] = rings[i].Ensure(t.Context()) })
+		errs := make([]error, len(sets))
+		databasetest.Barrier(len(sets), func(i int) { errs[i] = sets[i].Ensure(t.Context()) })
 		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}
 		for _, alg := range Algorithms() {
-			if diff := cmp.Diff(map[string]int{keyActive: 1}, states(t, rings[0], alg)); diff != "" {
+			if diff := cmp.Diff(map[string]int{stateActive: 1}, states(t, sets[0], alg)); diff != "" {
 				t.Errorf("%s keys (-want +got):\n%s", alg, diff)
 			}
-			token := sign(t, rings[0], alg, TypIDToken)
-			for i, k := range rings {
+			token := sign(t, sets[0], alg, idToken)
+			for i, k := range sets {
 				if !verifies(t, k, token) {
 					t.Errorf("node %d does not verify %s of node 0", i, alg)
 				}
@@ -68,7 +69,7 @@ func TestFirstKeysAreMadeOnceByAnyNumberOfNodes(t *testing.T) {
 
 func TestNewKeySignsOnlyAfterEveryCacheHasIt(t *testing.T) {
 	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
-		wrap := newAEAD(t)
+		wrap := keystest.AEAD(t)
 		one := ensured(t, a, wrap)
 		two := ensured(t, b, wrap)
 		old := activeKid(t, one, ES256)
@@ -87,7 +88,7 @@ func TestNewKeySignsOnlyAfterEveryCacheHasIt(t *testing.T) {
 		}
 		databasetest.Shift(t, a, 20*time.Second)
 		tend(t, one, two)
-		for _, k := range []*KeyRing{one, two} {
+		for _, k := range []*Set{one, two} {
 			if got := activeKid(t, k, ES256); got != next.Kid {
 				t.Errorf("active key: got %s, want the new one", got)
 			}
@@ -97,8 +98,8 @@ func TestNewKeySignsOnlyAfterEveryCacheHasIt(t *testing.T) {
 
 func TestOldKeyStaysPublishedAndThenProvesHints(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		k := ensured(t, db, newAEAD(t))
-		old, token := activeKid(t, k, RS256), sign(t, k, RS256, TypIDToken)
+		k := ensured(t, db, keystest.AEAD(t))
+		old, token := activeKid(t, k, RS256), sign(t, k, RS256, idToken)
 		rotate(t, k, db, RS256)
 		databasetest.Shift(t, db, 25*time.Minute)
 		tend(t, k)
@@ -122,7 +123,7 @@ func TestOldKeyStaysPublishedAndThenProvesHints(t *testing.T) {
 }
 
 // rotate takes alg through a whole rotation.
-func rotate(t testing.TB, k *KeyRing, db *database.DB, alg string) {
+func rotate(t testing.TB, k *Set, db *database.DB, alg string) {
 	t.Helper()
 	next, err := k.Rotate(t.Context(), operator(), alg)
 	if err != nil {
@@ -137,14 +138,14 @@ func rotate(t testing.TB, k *KeyRing, db *database.DB, alg string) {
 
 func TestPrivateKeyIsErasedOnceItNoLongerSigns(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		k := ensured(t, db, newAEAD(t))
+		k := ensured(t, db, keystest.AEAD(t))
 		rotate(t, k, db, ES256)
 		rows, _, err := k.store.all(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range rows {
-			if signs := r.State == keyActive || r.State == keyPending; signs != (len(r.Sealed) > 0) {
+			if signs := r.State == stateActive || r.State == statePending; signs != (len(r.Sealed) > 0) {
 				t.Errorf("%s key of %s: private part kept is %t", r.State, r.Alg, len(r.Sealed) > 0)
 			}
 		}
@@ -153,12 +154,12 @@ func TestPrivateKeyIsErasedOnceItNoLongerSigns(t *testing.T) {
 
 func TestConcurrentRotationsLeaveOneNewKey(t *testing.T) {
 	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
-		wrap := newAEAD(t)
-		rings := []*KeyRing{ensured(t, a, wrap), ensured(t, b, wrap)}
+		wrap := keystest.AEAD(t)
+		sets := []*Set{ensured(t, a, wrap), ensured(t, b, wrap)}
 		const n = 50
 		errs, kids := make([]error, n), make([]string, n)
 		databasetest.Barrier(n, func(i int) {
-			info, err := rings[i%2].Rotate(t.Context(), operator(), PS256)
+			info, err := sets[i%2].Rotate(t.Context(), operator(), PS256)
 			kids[i], errs[i] = info.Kid, err
 		})
 		if err := errors.Join(errs...); err != nil {
@@ -167,8 +168,8 @@ func TestConcurrentRotationsLeaveOneNewKey(t *testing.T) {
 		if slices.Sort(kids); len(slices.Compact(kids)) != 1 {
 			t.Error("the rotations name different keys")
 		}
-		want := map[string]int{keyActive: 1, keyPending: 1}
-		if diff := cmp.Diff(want, states(t, rings[0], PS256)); diff != "" {
+		want := map[string]int{stateActive: 1, statePending: 1}
+		if diff := cmp.Diff(want, states(t, sets[0], PS256)); diff != "" {
 			t.Errorf("keys (-want +got):\n%s", diff)
 		}
 	})
@@ -176,19 +177,19 @@ func TestConcurrentRotationsLeaveOneNewKey(t *testing.T) {
 
 func TestConcurrentPromotionsHappenOnce(t *testing.T) {
 	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
-		wrap := newAEAD(t)
-		rings := []*KeyRing{ensured(t, a, wrap), ensured(t, b, wrap)}
-		if _, err := rings[0].Rotate(t.Context(), operator(), ES256); err != nil {
+		wrap := keystest.AEAD(t)
+		sets := []*Set{ensured(t, a, wrap), ensured(t, b, wrap)}
+		if _, err := sets[0].Rotate(t.Context(), operator(), ES256); err != nil {
 			t.Fatal(err)
 		}
 		databasetest.Shift(t, a, 17*time.Minute)
 		errs := make([]error, 16)
-		databasetest.Barrier(len(errs), func(i int) { errs[i] = rings[i%2].Tend(t.Context()) })
+		databasetest.Barrier(len(errs), func(i int) { errs[i] = sets[i%2].Tend(t.Context()) })
 		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}
-		want := map[string]int{keyActive: 1, keyRetiring: 1}
-		if diff := cmp.Diff(want, states(t, rings[0], ES256)); diff != "" {
+		want := map[string]int{stateActive: 1, stateRetiring: 1}
+		if diff := cmp.Diff(want, states(t, sets[0], ES256)); diff != "" {
 			t.Errorf("keys (-want +got):\n%s", diff)
 		}
 		if got := events(t, a, audit.KeyActivated); got != 1 {
@@ -199,17 +200,17 @@ func TestConcurrentPromotionsHappenOnce(t *testing.T) {
 
 func TestKeysAreRotatedAfter90Days(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		k := ensured(t, db, newAEAD(t))
+		k := ensured(t, db, keystest.AEAD(t))
 		databasetest.Shift(t, db, 89*24*time.Hour)
 		tend(t, k)
-		if got := states(t, k, ES256)[keyPending]; got != 0 {
+		if got := states(t, k, ES256)[statePending]; got != 0 {
 			t.Error("rotated before its time")
 		}
 		databasetest.Shift(t, db, 25*time.Hour)
 		tend(t, k)
 		tend(t, k)
 		for _, alg := range Algorithms() {
-			if got := states(t, k, alg)[keyPending]; got != 1 {
+			if got := states(t, k, alg)[statePending]; got != 1 {
 				t.Errorf("%s: got %d pending keys after 90 days, want 1", alg, got)
 			}
 		}
@@ -218,9 +219,9 @@ func TestKeysAreRotatedAfter90Days(t *testing.T) {
 
 func TestRevokedKeyIsGoneEverywhereAtOnce(t *testing.T) {
 	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
-		wrap := newAEAD(t)
+		wrap := keystest.AEAD(t)
 		one, two := ensured(t, a, wrap), ensured(t, b, wrap)
-		kid, token := activeKid(t, two, ES256), sign(t, two, ES256, TypIDToken)
+		kid, token := activeKid(t, two, ES256), sign(t, two, ES256, idToken)
 		if err := one.Revoke(t.Context(), operator(), kid); err != nil {
 			t.Fatal(err)
 		}
@@ -234,18 +235,18 @@ func TestRevokedKeyIsGoneEverywhereAtOnce(t *testing.T) {
 		if got := activeKid(t, two, ES256); got == kid || got != activeKid(t, one, ES256) {
 			t.Error("no common successor signs")
 		}
-		if err := one.Revoke(t.Context(), operator(), kid); !errors.Is(err, ErrUnknownKey) {
-			t.Errorf("revoking twice: got %v, want ErrUnknownKey", err)
+		if err := one.Revoke(t.Context(), operator(), kid); !errors.Is(err, ErrUnknown) {
+			t.Errorf("revoking twice: got %v, want ErrUnknown", err)
 		}
-		if err := one.Revoke(t.Context(), operator(), "no-such-key"); !errors.Is(err, ErrUnknownKey) {
-			t.Errorf("revoking nothing: got %v, want ErrUnknownKey", err)
+		if err := one.Revoke(t.Context(), operator(), "no-such-key"); !errors.Is(err, ErrUnknown) {
+			t.Errorf("revoking nothing: got %v, want ErrUnknown", err)
 		}
 	})
 }
 
 func TestRevokedActiveKeyIsFollowedByThePendingOne(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		k := ensured(t, db, newAEAD(t))
+		k := ensured(t, db, keystest.AEAD(t))
 		next, err := k.Rotate(t.Context(), operator(), EdDSA)
 		if err != nil {
 			t.Fatal(err)
@@ -261,21 +262,21 @@ func TestRevokedActiveKeyIsFollowedByThePendingOne(t *testing.T) {
 
 func TestConcurrentRevocationsLeaveOneActiveKey(t *testing.T) {
 	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
-		wrap := newAEAD(t)
-		rings := []*KeyRing{ensured(t, a, wrap), ensured(t, b, wrap)}
-		kid := activeKid(t, rings[0], ES256)
+		wrap := keystest.AEAD(t)
+		sets := []*Set{ensured(t, a, wrap), ensured(t, b, wrap)}
+		kid := activeKid(t, sets[0], ES256)
 		errs := make([]error, 12)
 		databasetest.Barrier(len(errs), func(i int) {
-			errs[i] = rings[i%2].Revoke(t.Context(), operator(), kid)
-			if errors.Is(errs[i], ErrUnknownKey) {
+			errs[i] = sets[i%2].Revoke(t.Context(), operator(), kid)
+			if errors.Is(errs[i], ErrUnknown) {
 				errs[i] = nil // another was faster
 			}
 		})
 		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}
-		want := map[string]int{keyActive: 1, keyRevoked: 1}
-		if diff := cmp.Diff(want, states(t, rings[0], ES256)); diff != "" {
+		want := map[string]int{stateActive: 1, stateRevoked: 1}
+		if diff := cmp.Diff(want, states(t, sets[0], ES256)); diff != "" {
 			t.Errorf("keys (-want +got):\n%s", diff)
 		}
 	})
@@ -283,10 +284,10 @@ func TestConcurrentRevocationsLeaveOneActiveKey(t *testing.T) {
 
 func TestSigningAsksTheDatabaseNothing(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		k := ensured(t, db, newAEAD(t))
+		k := ensured(t, db, keystest.AEAD(t))
 		c := databasetest.Count(t, db)
 		for range 20 {
-			verifies(t, k, sign(t, k, ES256, TypIDToken))
+			verifies(t, k, sign(t, k, ES256, idToken))
 		}
 		if got := c.Statements(); len(got) > 1 { // one poll, should this take two seconds
 			t.Errorf("signing and verifying made statements: %q", got)
@@ -296,8 +297,8 @@ func TestSigningAsksTheDatabaseNothing(t *testing.T) {
 
 func TestNodeWithoutDatabaseStopsTrustingItsKeys(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		k := ensured(t, db, newAEAD(t))
-		token := sign(t, k, ES256, TypIDToken)
+		k := ensured(t, db, keystest.AEAD(t))
+		token := sign(t, k, ES256, idToken)
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -306,19 +307,19 @@ func TestNodeWithoutDatabaseStopsTrustingItsKeys(t *testing.T) {
 			t.Error("a short absence of the database stops everything")
 		}
 		age(k, time.Minute)
-		if _, err := k.Sign(t.Context(), ES256, TypIDToken, struct{}{}); !errors.Is(err, ErrKeysStale) {
-			t.Errorf("signing with keys that may be revoked: got %v, want ErrKeysStale", err)
+		if _, err := k.Sign(t.Context(), ES256, idToken, struct{}{}); !errors.Is(err, ErrStale) {
+			t.Errorf("signing with keys that may be revoked: got %v, want ErrStale", err)
 		} else if !database.IsUnavailable(err) {
 			t.Errorf("%v does not count as an unavailable database", err)
 		}
-		if _, _, err := k.Verify(t.Context(), token, TypIDToken); !errors.Is(err, ErrKeysStale) {
-			t.Errorf("verifying with keys that may be revoked: got %v, want ErrKeysStale", err)
+		if _, _, err := k.Verify(t.Context(), token, idToken); !errors.Is(err, ErrStale) {
+			t.Errorf("verifying with keys that may be revoked: got %v, want ErrStale", err)
 		}
 	})
 }
 
-// age makes what the ring knows older.
-func age(k *KeyRing, d time.Duration) {
+// age makes what the set knows older.
+func age(k *Set, d time.Duration) {
 	s := *k.snap.Load()
 	s.asked = s.asked.Add(-d)
 	k.snap.Store(&s)
@@ -327,10 +328,30 @@ func age(k *KeyRing, d time.Duration) {
 
 func TestNodesPollWellWithinTheSkew(t *testing.T) {
 	t.Parallel()
-	for _, p := range []KeyPolicy{{}, {Skew: time.Second}, {Skew: 5 * time.Minute}, {Poll: time.Hour}} {
-		k := &KeyRing{policy: p.withDefaults()}
+	for _, p := range []Policy{{}, {Skew: time.Second}, {Skew: 5 * time.Minute}, {Poll: time.Hour}} {
+		k := &Set{policy: p.withDefaults()}
 		if got := k.policy.Poll; got > 2*time.Second && p.Poll == 0 || k.staleAfter() > k.policy.Skew/2 {
 			t.Errorf("%+v: polls every %s and trusts its keys for %s, with a skew of %s", p, got, k.staleAfter(), k.policy.Skew)
 		}
 	}
+}
+
+func TestWhatIsPublishedOutlivesTheDatabaseButIsNotCachedLong(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		k := ensured(t, db, keystest.AEAD(t))
+		before, maxAge := k.Published(t.Context())
+		if maxAge != 15*time.Minute {
+			t.Errorf("it may be cached for %s, want 15 minutes", maxAge)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range []time.Duration{10 * time.Second, time.Hour} {
+			age(k, d)
+			got, maxAge := k.Published(t.Context())
+			if string(got) != string(before) || maxAge != 2*time.Second {
+				t.Errorf("without the database for %s: %d bytes for %s, want what was known for two seconds", d, len(got), maxAge)
+			}
+		}
+	})
 }

@@ -1,4 +1,4 @@
-package provider
+package keys
 
 import (
 	"bytes"
@@ -10,17 +10,6 @@ import (
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
-)
-
-// What a token of ours is, in its typ header. No consumer takes one for
-// another. A signed userinfo answer carries none: libraries of clients refuse
-// names they do not know, and without one it cannot pass for an ID token.
-const (
-	TypAccessToken = "at+jwt"
-	TypIDToken     = "JWT"
-	typUserinfo    = ""
-	typAnswer      = ""                // of the authorization endpoint
-	typLogout      = "end-session+jwt" // our own, from one page of sign-out to the next
 )
 
 // ErrBadToken is returned for all that is not a token signed by us.
@@ -40,8 +29,9 @@ type Header struct {
 	Typ string `json:"typ,omitempty"`
 }
 
-// Sign signs claims with the active key of alg.
-func (k *KeyRing) Sign(ctx context.Context, alg, typ string, claims any) (string, error) {
+// Sign signs claims with the active key of alg; typ says in the header what
+// kind of token it is, and may be empty.
+func (k *Set) Sign(ctx context.Context, alg, typ string, claims any) (string, error) {
 	kid, private, err := k.Active(ctx, alg)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
@@ -72,7 +62,7 @@ func (k *KeyRing) Sign(ctx context.Context, alg, typ string, claims any) (string
 // not been revoked, and returns its claims. The key named by kid decides the
 // algorithm, not the token. Times, issuer and audience are the caller's.
 // ErrBadToken says no; any other error says that it cannot be known now.
-func (k *KeyRing) Verify(ctx context.Context, token, typ string) ([]byte, Header, error) {
+func (k *Set) Verify(ctx context.Context, token, typ string) ([]byte, Header, error) {
 	h, err := readHeader(token)
 	if err != nil || h.Typ != typ {
 		return nil, Header{}, ErrBadToken
@@ -89,7 +79,7 @@ func (k *KeyRing) Verify(ctx context.Context, token, typ string) ([]byte, Header
 		return nil, Header{}, ErrBadToken
 	}
 	claims, err := jws.Verify(key.public.Key)
-	if err != nil || !shallow(claims) {
+	if err != nil || !Shallow(claims) {
 		return nil, Header{}, ErrBadToken
 	}
 	return claims, h, nil
@@ -97,7 +87,7 @@ func (k *KeyRing) Verify(ctx context.Context, token, typ string) ([]byte, Header
 
 // verifier is the key of that kid; nil if there is none. A kid never seen may
 // be one that another node has just made.
-func (k *KeyRing) verifier(ctx context.Context, kid string) (*key, error) {
+func (k *Set) verifier(ctx context.Context, kid string) (*key, error) {
 	s, err := k.current(ctx)
 	if err != nil {
 		return nil, err
@@ -127,7 +117,7 @@ func readHeader(token string) (h Header, err error) {
 			raw = decoded
 		}
 	}
-	if len(raw) > 512 || !shallow(raw) {
+	if len(raw) > 512 || !Shallow(raw) {
 		return h, ErrBadToken
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
@@ -138,8 +128,9 @@ func readHeader(token string) (h Header, err error) {
 	return h, nil
 }
 
-// shallow reports whether JSON nests no deeper than maxDepth.
-func shallow(raw []byte) bool {
+// Shallow reports whether JSON nests no deeper than 16 levels: what others sign
+// is looked at before a parser recurses into it.
+func Shallow(raw []byte) bool {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	for depth := 0; depth <= maxDepth; {
 		t, err := d.Token()

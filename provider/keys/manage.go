@@ -1,4 +1,4 @@
-package provider
+package keys
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// KeyInfo is what staff may know about a signing key.
-type KeyInfo struct {
+// Key is what staff may know about a signing key.
+type Key struct {
 	Kid            string     `json:"kid"`
 	Algorithm      string     `json:"alg"`
 	State          string     `json:"state"`
@@ -22,8 +22,8 @@ type KeyInfo struct {
 	ForgottenAt    *time.Time `json:"forgotten_at,omitempty"`
 }
 
-func (r keyRow) info() KeyInfo {
-	i := KeyInfo{
+func (r row) info() Key {
+	i := Key{
 		Kid: r.Kid, Algorithm: r.Alg, State: r.State, CreatedAt: r.CreatedAt.Time, SignsFrom: r.ActivatesAt.Time,
 		PublishedUntil: r.PublishedUntil.Ptr(), ForgottenAt: r.ExpiresAt.Ptr(),
 	}
@@ -35,18 +35,18 @@ func (r keyRow) info() KeyInfo {
 
 // Ensure makes the first key of every algorithm that has none, then loads.
 // Any number of nodes may do so at once: one key of each wins.
-func (k *KeyRing) Ensure(ctx context.Context) error {
+func (k *Set) Ensure(ctx context.Context) error {
 	rows, _, err := k.store.all(ctx)
 	if err != nil {
 		return fmt.Errorf("look for signing keys: %w", err)
 	}
 	var g errgroup.Group
 	for _, alg := range Algorithms() {
-		if slices.ContainsFunc(rows, func(r keyRow) bool { return r.Alg == alg && (r.State == keyActive || r.State == keyPending) }) {
+		if slices.ContainsFunc(rows, func(r row) bool { return r.Alg == alg && (r.State == stateActive || r.State == statePending) }) {
 			continue
 		}
 		g.Go(func() error {
-			_, _, err := k.make(ctx, audit.Actor{Kind: audit.System}, alg, keyActive)
+			_, _, err := k.make(ctx, audit.Actor{Kind: audit.System}, alg, stateActive)
 			return err
 		})
 	}
@@ -57,7 +57,7 @@ func (k *KeyRing) Ensure(ctx context.Context) error {
 }
 
 // make generates a key and inserts it, unless another was faster.
-func (k *KeyRing) make(ctx context.Context, by audit.Actor, alg, state string) (kid string, made bool, err error) {
+func (k *Set) make(ctx context.Context, by audit.Actor, alg, state string) (kid string, made bool, err error) {
 	row, err := k.newRow(alg, state)
 	if err != nil {
 		return "", false, err
@@ -70,38 +70,38 @@ func (k *KeyRing) make(ctx context.Context, by audit.Actor, alg, state string) (
 }
 
 // newRow generates a key; nothing may be open or locked meanwhile.
-func (k *KeyRing) newRow(alg, state string) (keyRow, error) {
+func (k *Set) newRow(alg, state string) (row, error) {
 	private, err := k.generate(alg)
 	if err != nil {
-		return keyRow{}, fmt.Errorf("make signing key: %w", err)
+		return row{}, fmt.Errorf("make signing key: %w", err)
 	}
 	return k.rowOf(alg, state, private)
 }
 
-func (k *KeyRing) rowOf(alg, state string, private crypto.Signer) (keyRow, error) {
+func (k *Set) rowOf(alg, state string, private crypto.Signer) (row, error) {
 	public, err := publicKey(alg, private)
 	if err != nil {
-		return keyRow{}, err
+		return row{}, err
 	}
 	jwk, err := public.MarshalJSON()
 	if err != nil {
-		return keyRow{}, fmt.Errorf("encode signing key: %w", err)
+		return row{}, fmt.Errorf("encode signing key: %w", err)
 	}
 	sealed, err := k.seal(public.KeyID, alg, private)
 	if err != nil {
-		return keyRow{}, fmt.Errorf("seal signing key: %w", err)
+		return row{}, fmt.Errorf("seal signing key: %w", err)
 	}
 	proof, err := k.wrap.Encrypt(nil, provenFor(public.KeyID, alg))
 	if err != nil {
-		return keyRow{}, fmt.Errorf("seal signing key: %w", err)
+		return row{}, fmt.Errorf("seal signing key: %w", err)
 	}
-	return keyRow{Kid: public.KeyID, Alg: alg, State: state, PublicJWK: string(jwk), Proof: proof, Sealed: sealed}, nil
+	return row{Kid: public.KeyID, Alg: alg, State: state, PublicJWK: string(jwk), Proof: proof, Sealed: sealed}, nil
 }
 
 // insert needs a transaction.
-func (k *KeyRing) insert(ctx context.Context, by audit.Actor, row keyRow) (bool, error) {
+func (k *Set) insert(ctx context.Context, by audit.Actor, row row) (bool, error) {
 	var usable time.Duration
-	if row.State == keyPending {
+	if row.State == statePending {
 		usable = k.policy.beforeUse()
 	}
 	made, err := k.store.add(ctx, row, usable)
@@ -111,65 +111,65 @@ func (k *KeyRing) insert(ctx context.Context, by audit.Actor, row keyRow) (bool,
 	if !made {
 		return false, nil
 	}
-	return true, k.audit.Record(ctx, keyEvent(audit.KeyCreated, by, row.Kid, row.Alg))
+	return true, k.audit.Record(ctx, event(audit.KeyCreated, by, row.Kid, row.Alg))
 }
 
-func keyEvent(t audit.Type, by audit.Actor, kid, alg string) audit.Event {
+func event(t audit.Type, by audit.Actor, kid, alg string) audit.Event {
 	return audit.Event{Type: t, Outcome: audit.Succeeded, Actor: by, Details: map[string]string{"key": kid, "alg": alg}}
 }
 
 // Rotate publishes a new key for alg; it will sign once every cached JWKS
 // holds it. While one is on its way, Rotate answers with that one: any number
 // of rotations at once leave one new key.
-func (k *KeyRing) Rotate(ctx context.Context, by audit.Actor, alg string) (KeyInfo, error) {
+func (k *Set) Rotate(ctx context.Context, by audit.Actor, alg string) (Key, error) {
 	if !slices.Contains(Algorithms(), alg) {
-		return KeyInfo{}, fmt.Errorf("rotate signing keys: no algorithm %q", alg)
+		return Key{}, fmt.Errorf("rotate signing keys: no algorithm %q", alg)
 	}
 	for range 3 { // the pending key found may be promoted before it is read
-		if next, ok, err := k.find(ctx, alg, keyPending); err != nil || ok {
+		if next, ok, err := k.find(ctx, alg, statePending); err != nil || ok {
 			return next, err
 		}
-		kid, made, err := k.make(ctx, by, alg, keyPending)
+		kid, made, err := k.make(ctx, by, alg, statePending)
 		if err != nil {
-			return KeyInfo{}, fmt.Errorf("rotate signing keys: %w", err)
+			return Key{}, fmt.Errorf("rotate signing keys: %w", err)
 		}
 		if made {
 			return k.announce(ctx, kid)
 		}
 	}
-	return KeyInfo{}, fmt.Errorf("rotate signing keys: %s keeps changing", alg)
+	return Key{}, fmt.Errorf("rotate signing keys: %s keeps changing", alg)
 }
 
-func (k *KeyRing) announce(ctx context.Context, kid string) (KeyInfo, error) {
+func (k *Set) announce(ctx context.Context, kid string) (Key, error) {
 	if err := k.Load(ctx); err != nil {
-		return KeyInfo{}, err
+		return Key{}, err
 	}
 	all, err := k.List(ctx)
-	if i := slices.IndexFunc(all, func(i KeyInfo) bool { return i.Kid == kid }); err == nil && i >= 0 {
+	if i := slices.IndexFunc(all, func(i Key) bool { return i.Kid == kid }); err == nil && i >= 0 {
 		return all[i], nil
 	}
-	return KeyInfo{Kid: kid}, err
+	return Key{Kid: kid}, err
 }
 
-func (k *KeyRing) find(ctx context.Context, alg, state string) (KeyInfo, bool, error) {
+func (k *Set) find(ctx context.Context, alg, state string) (Key, bool, error) {
 	all, err := k.List(ctx)
 	if err != nil {
-		return KeyInfo{}, false, err
+		return Key{}, false, err
 	}
-	i := slices.IndexFunc(all, func(i KeyInfo) bool { return i.Algorithm == alg && i.State == state })
+	i := slices.IndexFunc(all, func(i Key) bool { return i.Algorithm == alg && i.State == state })
 	if i < 0 {
-		return KeyInfo{}, false, nil
+		return Key{}, false, nil
 	}
 	return all[i], true, nil
 }
 
 // List is every key that has not been forgotten.
-func (k *KeyRing) List(ctx context.Context) ([]KeyInfo, error) {
+func (k *Set) List(ctx context.Context) ([]Key, error) {
 	rows, _, err := k.store.all(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list signing keys: %w", err)
 	}
-	infos := make([]KeyInfo, len(rows))
+	infos := make([]Key, len(rows))
 	for i, r := range rows {
 		infos[i] = r.info()
 	}
@@ -179,18 +179,18 @@ func (k *KeyRing) List(ctx context.Context) ([]KeyInfo, error) {
 // Revoke withdraws a key at once: every node stops publishing it, signing with
 // it and believing it within two polls. When it was the active one, its
 // successor signs at once, known to the caches or not.
-func (k *KeyRing) Revoke(ctx context.Context, by audit.Actor, kid string) error {
+func (k *Set) Revoke(ctx context.Context, by audit.Actor, kid string) error {
 	all, err := k.List(ctx)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(all, func(i KeyInfo) bool { return i.Kid == kid })
-	if i < 0 || all[i].State == keyRevoked {
-		return ErrUnknownKey
+	i := slices.IndexFunc(all, func(i Key) bool { return i.Kid == kid })
+	if i < 0 || all[i].State == stateRevoked {
+		return ErrUnknown
 	}
-	var spare keyRow
-	if s := all[i].State; s == keyActive || s == keyPending { // it may be needed, and cannot be made inside
-		if spare, err = k.newRow(all[i].Algorithm, keyActive); err != nil {
+	var spare row
+	if s := all[i].State; s == stateActive || s == statePending { // it may be needed, and cannot be made inside
+		if spare, err = k.newRow(all[i].Algorithm, stateActive); err != nil {
 			return err
 		}
 	}
@@ -201,12 +201,12 @@ func (k *KeyRing) Revoke(ctx context.Context, by audit.Actor, kid string) error 
 	return k.Load(ctx)
 }
 
-func (k *KeyRing) revoke(ctx context.Context, by audit.Actor, kid string, spare keyRow) error {
+func (k *Set) revoke(ctx context.Context, by audit.Actor, kid string, spare row) error {
 	was, err := k.store.revoke(ctx, kid, k.policy.Remember)
-	if err != nil || was.Kid == "" || was.State == keyRevoked {
+	if err != nil || was.Kid == "" || was.State == stateRevoked {
 		return err
 	}
-	if err := k.audit.Record(ctx, keyEvent(audit.KeyRevoked, by, kid, was.Alg)); err != nil || was.State != keyActive {
+	if err := k.audit.Record(ctx, event(audit.KeyRevoked, by, kid, was.Alg)); err != nil || was.State != stateActive {
 		return err
 	}
 	next, err := k.store.promote(ctx, was.Alg, true)
@@ -214,7 +214,7 @@ func (k *KeyRing) revoke(ctx context.Context, by audit.Actor, kid string, spare 
 		return err
 	}
 	if next != "" {
-		return k.audit.Record(ctx, keyEvent(audit.KeyActivated, by, next, was.Alg))
+		return k.audit.Record(ctx, event(audit.KeyActivated, by, next, was.Alg))
 	}
 	_, err = k.insert(ctx, by, spare)
 	return err
