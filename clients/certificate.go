@@ -100,7 +100,10 @@ func checkCertificate(d Document) error {
 
 func checkCertificateName(n CertificateNames) error {
 	_, errDN := parseSubject(n.SubjectDN)
-	_, errIP := netip.ParseAddr(n.SANIP)
+	address, errIP := netip.ParseAddr(n.SANIP)
+	if errIP == nil && address.Zone() != "" { // no certificate has one
+		errIP = errors.New("must not have a zone")
+	}
 	for _, f := range n.fields() {
 		err := plainText(f.value)
 		switch f.field {

@@ -63,36 +63,41 @@ func (r *Registry) register(ctx context.Context, by audit.Actor, d Document, als
 // what the document leaves out goes back to its default. Its secrets stay
 // unless the authentication method starts or stops using one.
 func (r *Registry) Update(ctx context.Context, by audit.Actor, id string, d Document) (Registered, error) {
-	if !validID(id) {
-		return Registered{}, ErrUnknown
-	}
 	if d.ClientID != "" && d.ClientID != id {
 		return Registered{}, invalid("client_id", "is not that of the client to be updated")
 	}
 	if d.SecretDigest != "" || len(d.PreviousSecrets) > 0 {
 		return Registered{}, invalid("client_secret_digest", "is changed by rotating the secret or by import")
 	}
-	c, notes, err := r.rules.client(d)
+	return r.update(ctx, by, id, func(Client) (Document, error) { return d, nil })
+}
+
+// update is Update with a document that depends on the client as it is. It is
+// made twice: before the transaction, for what has to be fetched, and inside,
+// where the client cannot change any more. A sector is fetched once: wanted
+// must not touch what is compared with it.
+func (r *Registry) update(ctx context.Context, by audit.Actor, id string, wanted func(old Client) (Document, error)) (Registered, error) {
+	old, err := r.Lookup(ctx, id)
+	if err != nil {
+		return Registered{}, err
+	}
+	c, notes, err := r.wanted(old, wanted)
 	if err != nil {
 		return Registered{}, err
 	}
 	if err := r.checkSectorDocument(ctx, c); err != nil {
 		return Registered{}, err
 	}
-	c.ID = id
 	var secret Secret
 	err = r.change(ctx, func(ctx context.Context, version int64) error {
 		old, err := r.store.client(ctx, id)
 		if err != nil {
 			return err
 		}
-		if c.Disabled && !old.Disabled {
-			return invalid("disabled", "is changed by disable and enable")
+		if c, notes, err = r.wanted(old, wanted); err != nil {
+			return err
 		}
-		c.Disabled, c.CreatedAt, c.Version = old.Disabled, old.CreatedAt, version
-		if c.SectorID() != old.SectorID() && c.SubjectType == SubjectPairwise {
-			notes = append(notes, "the sector changed: citizens have another sub at this client from now on")
-		}
+		c.Version = version
 		secret, err = r.replace(ctx, by, old, c)
 		return err
 	})
@@ -100,6 +105,25 @@ func (r *Registry) Update(ctx context.Context, by audit.Actor, id string, d Docu
 		return Registered{}, fmt.Errorf("update client: %w", err)
 	}
 	return r.answer(ctx, id, secret, notes)
+}
+
+// wanted is what a client becomes of old. What no document changes stays.
+func (r *Registry) wanted(old Client, wanted func(old Client) (Document, error)) (Client, []string, error) {
+	d, err := wanted(old)
+	if err != nil {
+		return Client{}, nil, err
+	}
+	c, notes, err := r.rules.client(d)
+	switch {
+	case err != nil:
+		return Client{}, nil, err
+	case c.Disabled && !old.Disabled:
+		return Client{}, nil, invalid("disabled", "is changed by disable and enable")
+	case c.SectorID() != old.SectorID() && c.SubjectType == SubjectPairwise:
+		notes = append(notes, "the sector changed: citizens have another sub at this client from now on")
+	}
+	c.ID, c.Disabled, c.CreatedAt = old.ID, old.Disabled, old.CreatedAt
+	return c, notes, nil
 }
 
 // replace writes what differs between old and c, if anything does.

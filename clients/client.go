@@ -110,6 +110,18 @@ func (c Client) Host() string {
 	return ""
 }
 
+// HostAt is Host for a sign-in whose answer goes to redirect. What the citizen is
+// shown is where the answer ends, whatever else the client has registered.
+func (c Client) HostAt(redirect string) string {
+	if redirect == "" {
+		return c.Host()
+	}
+	if host := webHost(redirect); host != "" {
+		return host
+	}
+	return webHost(c.ClientURI)
+}
+
 // Name is what the service is called on pages.
 func (c Client) Name() string {
 	switch {

@@ -68,14 +68,10 @@ func (r *Registry) RegisterOwn(ctx context.Context, by audit.Actor, o OwnRegistr
 		}
 		o.Profile = profile
 	}
-	var invited []string
-	if o.Token != "" {
-		invited = []string{GrantDeviceCode}
-	}
-	if err := checkOwnGrants(o.Document, invited); err != nil {
+	d, err := o.Document.own(o.Profile, o.Token != "", Client{})
+	if err != nil {
 		return Registered{}, Secret{}, err
 	}
-	d := o.Document.own(o.Profile)
 	registered, err := r.register(ctx, by, d, func(ctx context.Context, id string) error {
 		if o.Token != "" {
 			if err := r.store.useInvitation(ctx, digestOf(o.Token)); err != nil {
@@ -108,18 +104,20 @@ func (r *Registry) Own(ctx context.Context, id, token string) (Client, error) {
 }
 
 // UpdateOwn replaces the metadata of a client that Own has returned. What the
-// administrator gave it stays.
+// administrator gave it stays, as it is now and not as c says.
 func (r *Registry) UpdateOwn(ctx context.Context, by audit.Actor, c Client, d Document) (Registered, error) {
-	if err := checkOwnGrants(d, c.GrantTypes); err != nil {
-		return Registered{}, err
-	}
-	d = d.own(c.Profile)
-	pkce := c.RequirePKCE
-	d.Consent, d.Resources, d.MayIntrospect, d.Sector, d.RequirePKCE = c.Consent, c.Resources, c.MayIntrospect, c.Sector, &pkce
-	if slices.Contains(d.GrantTypes, GrantTokenExchange) {
-		d.TokenExchange, d.OwnAudiences = c.TokenExchange, c.OwnAudiences
-	}
-	return r.Update(ctx, by, c.ID, d)
+	return r.update(ctx, by, c.ID, func(old Client) (Document, error) {
+		d, err := d.own(old.Profile, false, old)
+		if err != nil {
+			return Document{}, err
+		}
+		pkce := old.RequirePKCE
+		d.Consent, d.Resources, d.MayIntrospect, d.Sector, d.RequirePKCE = old.Consent, old.Resources, old.MayIntrospect, old.Sector, &pkce
+		if slices.Contains(d.GrantTypes, GrantTokenExchange) {
+			d.TokenExchange, d.OwnAudiences = old.TokenExchange, old.OwnAudiences
+		}
+		return d, nil
+	})
 }
 
 // Deregister ends a client for good at its own wish (RFC 7592 §2.3): it is
@@ -131,29 +129,6 @@ func (r *Registry) Deregister(ctx context.Context, by audit.Actor, id string) er
 		}
 		return r.Disable(ctx, by, id)
 	})
-}
-
-// checkOwnGrants keeps from a client what nobody has given it. A device's code
-// can be sent to anybody, and the service's name is all that its reader has to
-// judge by; who exchanges tokens speaks to others in a citizen's name.
-func checkOwnGrants(d Document, given []string) error {
-	for _, g := range []string{GrantDeviceCode, GrantTokenExchange} {
-		if slices.Contains(d.GrantTypes, g) && !slices.Contains(given, g) {
-			return invalid("grant_types", "has %s, which an administrator gives", g)
-		}
-	}
-	return nil
-}
-
-// own is a document as somebody may register it without an administrator.
-func (d Document) own(p Profile) Document {
-	d.Profile, d.Consent, d.Resources, d.MayIntrospect, d.RequirePKCE, d.Sector, d.Disabled = p, "", nil, false, nil, "", false
-	d.TokenExchange, d.OwnAudiences = nil, nil
-	d.ClientID, d.ClientIDIssuedAt, d.SecretExpiresAt, d.SecretDigest, d.PreviousSecrets = "", 0, nil, "", nil
-	if d.Scope == nil && p == ProfileOIDC {
-		d.Scope = ParseScope("openid profile email phone address")
-	}
-	return d
 }
 
 // DecodeOwn reads the document of a client that registers itself. Members that

@@ -31,9 +31,14 @@ func partner(t *testing.T, value *atomic.Value) (string, clients.Policy) {
 		}
 	}))
 	t.Cleanup(s.Close)
+	return s.URL, reaching(s)
+}
+
+// reaching is a policy under which this server may be asked.
+func reaching(s *httptest.Server) clients.Policy {
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
-	return s.URL, clients.Policy{Fetch: clients.FetchPolicy{
+	return clients.Policy{Fetch: clients.FetchPolicy{
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, RootCAs: roots,
 	}}
 }

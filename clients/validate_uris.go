@@ -63,9 +63,22 @@ func (r rules) checkPages(d Document) error {
 	}
 	return checkList("request_uris", d.RequestURIs, maxRedirects, func(text string) error {
 		// the fragment is the object's digest, for those who keep copies (OIDC Core §6.2)
-		text, _, _ = strings.Cut(text, "#")
+		text, digest, _ := strings.Cut(text, "#")
+		if err := plainText(digest); digest != "" && err != nil {
+			return err
+		}
 		return checkRemote(text, r.loopback)
 	})
+}
+
+// checkLogout keeps what browsers are made to load to where the client's answers
+// go (OpenID Connect Front-Channel Logout 1.0 §2).
+func checkLogout(d Document) error {
+	uri := d.FrontchannelLogoutURI
+	if uri == "" || slices.ContainsFunc(d.RedirectURIs, func(r string) bool { return origin(r) == origin(uri) }) {
+		return nil
+	}
+	return invalid("frontchannel_logout_uri", "must have scheme, host and port of a redirect URI")
 }
 
 // checkRemote decides whether this server may be asked to fetch text. Where it
@@ -140,6 +153,9 @@ func readable(text string, most int) error {
 func checkSector(d Document) error {
 	if d.Sector != "" && plainName(d.Sector) != nil {
 		return invalid("sector", "must look like a host name in lower case")
+	}
+	if d.SectorIdentifierURI != "" && len(d.RedirectURIs) == 0 {
+		return invalid("sector_identifier_uri", "lists redirect URIs, and there are none")
 	}
 	if d.SubjectType == SubjectPublic || d.SectorIdentifierURI != "" || d.Sector != "" ||
 		d.ApplicationType == ApplicationNative {

@@ -43,7 +43,7 @@ func (l Lost) Render(c echo.Context, lost *LostError) error {
 		return err
 	}
 	page := templates.InteractionLost{ServiceName: client.Name(), ServiceURL: wayBack(client, l.Issuer)}
-	return web.Render(c, http.StatusNotFound, page, web.ForService(ServiceOf(client)))
+	return web.Render(c, http.StatusNotFound, page, web.ForService(ServiceOf(client, "")))
 }
 
 // wayBack is where a service begins a sign-in afresh, else its front page.

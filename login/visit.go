@@ -3,6 +3,7 @@ package login
 import (
 	"errors"
 	"net/http"
+	"net/url"
 
 	"github.com/labstack/echo/v4"
 
@@ -57,9 +58,18 @@ func (v Visit) Render(c echo.Context, p templates.Page, opts ...web.Option) erro
 func (v Visit) Frame() []web.Option {
 	frame := []web.Option{web.Locales(v.Lang), web.At(v.Now)}
 	if v.Own == nil {
-		frame = append(frame, web.ForService(ServiceOf(v.Service)))
+		frame = append(frame, web.ForService(ServiceOf(v.Service, v.redirect())))
 	}
 	return frame
+}
+
+// redirect is where the answer of this sign-in will go; empty for a device's.
+func (v Visit) redirect() string {
+	params, err := url.ParseQuery(v.Params)
+	if err != nil {
+		return ""
+	}
+	return params.Get("redirect_uri")
 }
 
 // Resume goes back to where the next step is decided.
@@ -71,7 +81,8 @@ func (v Visit) Cancel(c echo.Context) error { return c.Redirect(http.StatusSeeOt
 // path is an address below the login page of this interaction.
 func (v Visit) path(below string) string { return "/login/" + v.ID + below }
 
-// ServiceOf is the band that names a service on every page of a sign-in.
-func ServiceOf(c clients.Client) *templates.Service {
-	return &templates.Service{Name: c.Name(), Host: c.Host(), LogoURL: c.LogoURI}
+// ServiceOf is the band that names a service on every page of a sign-in whose
+// answer goes to redirect.
+func ServiceOf(c clients.Client, redirect string) *templates.Service {
+	return &templates.Service{Name: c.Name(), Host: c.HostAt(redirect), LogoURL: c.LogoURI}
 }

@@ -99,3 +99,15 @@ func TestTokensHaveOneSpelling(t *testing.T) {
 		}
 	})
 }
+
+// The page names the host that this answer goes to, and not another that the
+// client has registered too.
+func TestPagesNameWhereTheAnswerGoes(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		s := newInstallation(t, db).service(`{"subject_type": "public", "redirect_uris": ["https://bank.example/cb", "` + callback + `"]}`)
+		page := s.follow(s.follow(s.authorize()))
+		if !strings.Contains(page.body, "service.example") || strings.Contains(page.body, "bank.example") {
+			t.Errorf("the page of a sign-in that ends at service.example: %d\n%s", page.StatusCode, page.body)
+		}
+	})
+}

@@ -1,0 +1,82 @@
+package clients
+
+import (
+	"slices"
+	"strings"
+)
+
+// own is a document as somebody may register it without an administrator, or
+// change it who is old already. What only an administrator gives is left out;
+// what would let a client pass for another is refused.
+func (d Document) own(p Profile, invited bool, old Client) (Document, error) {
+	d.Profile, d.Consent, d.Resources, d.MayIntrospect, d.RequirePKCE, d.Sector, d.Disabled = p, "", nil, false, nil, "", false
+	d.TokenExchange, d.OwnAudiences = nil, nil
+	d.ClientID, d.ClientIDIssuedAt, d.SecretExpiresAt, d.SecretDigest, d.PreviousSecrets = "", 0, nil, "", nil
+	if d.Scope == nil && p == ProfileOIDC {
+		d.Scope = ParseScope("openid profile email phone address")
+	}
+	given := old.GrantTypes
+	if invited {
+		given = []string{GrantDeviceCode}
+	}
+	if err := checkOwnGrants(d, given); err != nil {
+		return Document{}, err
+	}
+	if err := checkOwnSector(d, old); err != nil {
+		return Document{}, err
+	}
+	if d.ClientURI != old.ClientURI && !d.provesItsHost() {
+		d.ClientURI = old.ClientURI
+	}
+	return d, checkOwnLogout(d, old)
+}
+
+// checkOwnGrants keeps from a client what nobody has given it. A device's code
+// can be sent to anybody, and the service's name is all that its reader has to
+// judge by; who exchanges tokens speaks to others in a citizen's name.
+func checkOwnGrants(d Document, given []string) error {
+	for _, g := range []string{GrantDeviceCode, GrantTokenExchange} {
+		if slices.Contains(d.GrantTypes, g) && !slices.Contains(given, g) {
+			return invalid("grant_types", "has %s, which an administrator gives", g)
+		}
+	}
+	return nil
+}
+
+// checkOwnSector keeps a client out of another's sector. An address of the
+// other's does no harm where answers go to that address; a device gets its
+// tokens without one.
+func checkOwnSector(d Document, old Client) error {
+	same := slices.Equal(d.RedirectURIs, old.RedirectURIs) && d.SectorIdentifierURI == old.SectorIdentifierURI
+	if slices.Contains(d.GrantTypes, GrantDeviceCode) && len(d.RedirectURIs) > 0 && !same {
+		return invalid("redirect_uris", "stand beside the device grant only where an administrator says so")
+	}
+	return nil
+}
+
+// provesItsHost reports whether every answer to the client ends at a web
+// address. Only then is what it says of its page of no consequence: the host of
+// that address is shown instead.
+func (d Document) provesItsHost() bool {
+	return len(d.RedirectURIs) > 0 && !slices.ContainsFunc(d.RedirectURIs, func(uri string) bool { return webHost(uri) == "" })
+}
+
+// checkOwnLogout has a client told of the end of sessions where its sign-ins
+// end. Anywhere else would learn subjects and sessions of the address's owner,
+// or be sent messages that it never asked for.
+func checkOwnLogout(d Document, old Client) error {
+	uri := d.BackchannelLogoutURI
+	if uri == "" || uri == old.BackchannelLogoutURI || slices.Contains(redirectHosts(d.RedirectURIs), webHost(uri)) {
+		return nil
+	}
+	return invalid("backchannel_logout_uri", "must be at a host of redirect_uris, unless an administrator says otherwise")
+}
+
+// origin is scheme, host and port of an address.
+func origin(text string) string {
+	u, err := parseURI(text)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return strings.ToLower(u.Scheme + "://" + u.Host)
+}
