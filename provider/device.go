@@ -18,8 +18,6 @@ const (
 	// deviceParam names the device's request among the parameters that an
 	// interaction keeps. No service can send it: only known names are kept.
 	deviceParam = "device"
-	// firstPoll is how many seconds a device waits between two questions.
-	firstPoll = 5
 )
 
 // deviceAnswer is RFC 8628 §3.2.
@@ -66,13 +64,13 @@ func (p *Provider) keepDevice(c echo.Context) (deviceAnswer, error) {
 		return deviceAnswer{}, err
 	}
 	err = p.devices.insert(c.Request().Context(), deviceRow{
-		DeviceHash: deviceHash(code), UserHash: hashes[0], ClientID: client.ID, Params: r.keptDevice(), PollInterval: firstPoll,
+		DeviceHash: deviceHash(code), UserHash: hashes[0], ClientID: client.ID, Params: r.keptDevice(), PollInterval: p.devices.policy.interval(),
 	})
 	if err != nil {
 		return deviceAnswer{}, err
 	}
-	page := p.issuer + devicePath
-	return deviceAnswer{code, user.reveal(), page, page + "?user_code=" + user.reveal(), seconds(p.lifetimes.DeviceCode), firstPoll}, nil
+	page, policy := p.issuer+devicePath, p.devices.policy
+	return deviceAnswer{code, user.reveal(), page, page + "?user_code=" + user.reveal(), seconds(policy.Life), policy.interval()}, nil
 }
 
 // deviceHash is what the database keeps of a device code. It is another digest

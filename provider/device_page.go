@@ -19,25 +19,19 @@ import (
 	"ente.example/idp/web"
 )
 
-// How many wrong user codes one browser and one network may type. A network is
-// many people, and a browser can be had anew: the second figure is what counts
-// against a program, the first spares the network's others.
-func browserTries() throttle.Policy {
-	return throttle.Policy{Threshold: 10, Wait: 5 * time.Minute, ShadowTTL: time.Hour, ShadowCap: 1_000_000}
-}
-
-func networkTries() throttle.Policy {
-	return throttle.Policy{Threshold: 60, Wait: time.Minute, ShadowTTL: time.Hour, ShadowCap: 1_000_000}
-}
-
 // tries counts what is typed as a user code.
 type tries struct{ browser, network *throttle.Guard }
 
 func newTries(d Deps) (t tries, err error) {
-	if t.browser, err = throttle.New(throttle.Deps{DB: d.DB, Key: d.TriesKey, Policy: browserTries()}); err != nil {
+	p := d.Devices.withDefaults()
+	guard := func(most int, wait time.Duration) (*throttle.Guard, error) {
+		figures := throttle.Policy{Threshold: most, Wait: wait, ShadowTTL: time.Hour + wait, ShadowCap: 1_000_000}
+		return throttle.New(throttle.Deps{DB: d.DB, Key: d.TriesKey, Policy: figures})
+	}
+	if t.browser, err = guard(p.Tries, p.Wait); err != nil {
 		return t, err
 	}
-	t.network, err = throttle.New(throttle.Deps{DB: d.DB, Key: d.TriesKey, Policy: networkTries()})
+	t.network, err = guard(p.NetworkTries, p.NetworkWait)
 	return t, err
 }
 
@@ -54,22 +48,19 @@ func (tries) keys(c echo.Context) (browser, network []byte) {
 }
 
 // reserve counts a try before it is looked at; a time is when the next one will
-// be, and this one is not.
+// be, and this one is not. What the network has to wait for is nothing that this
+// browser did wrong.
 func (t tries) reserve(c echo.Context) (time.Time, error) {
+	ctx := c.Request().Context()
 	browser, network := t.keys(c)
-	for _, counter := range []struct {
-		guard *throttle.Guard
-		key   []byte
-	}{{t.browser, browser}, {t.network, network}} {
-		guess, err := counter.guard.ReserveShadow(c.Request().Context(), counter.key)
-		if err != nil {
-			return time.Time{}, err
-		}
-		if guess.Refused() {
-			return guess.Until, nil
-		}
+	guess, err := t.browser.ReserveShadow(ctx, browser)
+	if err != nil || guess.Refused() {
+		return guess.Until, err
 	}
-	return time.Time{}, nil
+	if guess, err = t.network.ReserveShadow(ctx, network); err != nil || !guess.Refused() {
+		return time.Time{}, err
+	}
+	return guess.Until, t.browser.TakeBackShadow(ctx, browser)
 }
 
 // takeBack uncounts a try that was right.

@@ -47,8 +47,6 @@ type Lifetimes struct {
 	IDToken      time.Duration // 10 minutes
 	Refresh      time.Duration // 30 days from the sign-in, whatever the use
 	RefreshGrace time.Duration // 30 seconds for a retry of a refresh
-	// DeviceCode is how long a device's request waits for its citizen: 10 minutes.
-	DeviceCode time.Duration
 	// PushedRequest is how long a pushed request waits for its browser: 60 seconds.
 	PushedRequest time.Duration
 }
@@ -65,7 +63,6 @@ func (l Lifetimes) withDefaults() Lifetimes {
 	or(&l.Refresh, 30*24*time.Hour)
 	or(&l.RefreshGrace, 30*time.Second)
 	or(&l.PushedRequest, time.Minute)
-	or(&l.DeviceCode, 10*time.Minute)
 	return l
 }
 
@@ -85,6 +82,7 @@ type Deps struct {
 	RefreshKey   *prf.Set // tags and chains refresh tokens, finds the codes that citizens type for a device
 	TriesKey     *prf.Set // keys the counters of wrong ones
 	Lifetimes    Lifetimes
+	Devices      DevicePolicy
 	Scopes       []string // that exist
 	LevelACRs    []string // levels that are built, lowest first
 	Logger       *slog.Logger
@@ -162,7 +160,7 @@ func New(d Deps) (*Provider, error) {
 		registration: d.Registration, registrationProfile: d.RegistrationProfile, mtls: d.MutualTLS,
 	}
 	p.grants = &grants{db: d.DB, lifetimes: p.lifetimes}
-	p.devices = &devices{db: d.DB, life: p.lifetimes.DeviceCode}
+	p.devices = &devices{db: d.DB, policy: d.Devices.withDefaults()}
 	p.logouts, p.wake = logouts{db: d.DB}, make(chan struct{}, 1)
 	p.lost = login.Lost{Clients: d.Clients, Issuer: d.Issuer}
 	p.fosite = newFosite(p)

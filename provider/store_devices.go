@@ -26,8 +26,8 @@ var errDeviceGone = errors.New("no such device request")
 // devices is the table of the requests of devices. Who answers one, and how
 // fast it may ask, conditional UPDATEs decide.
 type devices struct {
-	db   *database.DB
-	life time.Duration
+	db     *database.DB
+	policy DevicePolicy
 }
 
 // deviceRow is the request of one device.
@@ -49,7 +49,7 @@ func (r deviceRow) over() bool { return !r.Clock.Before(r.ExpiresAt.Time) }
 func (d *devices) insert(ctx context.Context, r deviceRow) error {
 	err := d.db.Write(ctx).Table("devices").Create(map[string]any{
 		"client_id": r.ClientID, "device_hash": r.DeviceHash, "user_hash": r.UserHash, "params": r.Params, "state": deviceWaiting,
-		"poll_interval": r.PollInterval, "created_at": d.db.NowExpr(), "expires_at": d.db.NowPlus(d.life),
+		"poll_interval": r.PollInterval, "created_at": d.db.NowExpr(), "expires_at": d.db.NowPlus(d.policy.Life),
 	}).Error
 	if err != nil {
 		return fmt.Errorf("insert device request: %w", err)
@@ -121,7 +121,7 @@ func (d *devices) poll(ctx context.Context, r deviceRow) (bool, error) {
 // that a device is told that its time is over.
 func (d *devices) sweep(ctx context.Context) (int, error) {
 	res := d.db.Write(ctx).Exec(`DELETE FROM devices WHERE device_hash IN
-		(SELECT device_hash FROM devices WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`, d.db.NowPlus(-d.life), sweepBatch)
+		(SELECT device_hash FROM devices WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`, d.db.NowPlus(-d.policy.Life), sweepBatch)
 	if res.Error != nil {
 		return 0, fmt.Errorf("sweep device requests: %w", res.Error)
 	}

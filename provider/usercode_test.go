@@ -41,6 +41,38 @@ func TestUserCodesAreThrottled(t *testing.T) {
 	})
 }
 
+// An institution's own figures hold instead.
+func TestDevicePolicy(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := buildHouse(t, db, newSecrets(t), func(d *Deps) {
+			d.Devices = DevicePolicy{
+				Life: 2 * time.Minute, Interval: 6500 * time.Millisecond,
+				Tries: 2, Wait: 20 * time.Second, NetworkTries: 3, NetworkWait: 10 * time.Second,
+			}
+		})
+		d := h.device("")
+		got := d.asks().ok(t)
+		d.code, d.user = got["device_code"].(string), got["user_code"].(string)
+		if got["expires_in"] != 120.0 || got["interval"] != 7.0 {
+			t.Errorf("answer = %v, want two minutes and seven seconds", got)
+		}
+		wantRefusal(t, "at first", d.poll(), pending)
+		databasetest.Shift(t, db, 6*time.Second)
+		wantRefusal(t, "after six seconds", d.poll(), slowDown)
+		for range 2 {
+			wantPage(t, d.types("user_code", "BCDF-GHJK"), "device", "code.wrong")
+		}
+		wantPage(t, d.types("user_code", d.user), "device", "login.waiting")
+		d.browser = h.browser()
+		wantPage(t, d.types("user_code", "BCDF-GHJK"), "device", "code.wrong")
+		wantPage(t, d.types("user_code", d.user), "device", "login.waiting")
+		databasetest.Shift(t, db, 11*time.Second)
+		wantPage(t, d.types("user_code", d.user), "device-confirm", "")
+		databasetest.Shift(t, db, 2*time.Minute)
+		wantRefusal(t, "after two minutes", d.poll(), "Bad Request expired_token")
+	})
+}
+
 // Neither code is in the database, nor anything that a list of all user codes
 // would lead to.
 func TestDeviceCodesAtRest(t *testing.T) {

@@ -27,6 +27,7 @@ type policy struct {
 	contacts  contacts.Policy
 	sessions  login.Policy
 	tokens    provider.Lifetimes
+	devices   provider.DevicePolicy
 	keys      keys.Policy
 	clients   clients.Policy
 	delivery  delivery.Policy
@@ -44,6 +45,7 @@ func defaultPolicy() *policy {
 			Code: time.Minute, AccessToken: 10 * time.Minute, IDToken: 10 * time.Minute,
 			Refresh: 30 * 24 * time.Hour, RefreshGrace: 30 * time.Second,
 		},
+		devices: provider.DefaultDevicePolicy(),
 		keys:    keys.Policy{CacheLifetime: 15 * time.Minute, Skew: time.Minute, Rotation: 90 * 24 * time.Hour},
 		clients: clients.Policy{SecretOverlap: clients.DefaultSecretOverlap},
 		drain:   5 * time.Second,
@@ -124,6 +126,12 @@ func (p *policy) parameters() []parameter {
 		{key: "token.id", rule: "OpenID Connect Core 2", duration: &p.tokens.IDToken, least: time.Minute, most: time.Hour},
 		{key: "token.refresh", rule: "RFC 9700 4.14", duration: &p.tokens.Refresh, least: time.Hour, most: 90 * day},
 		{key: "token.refresh_grace", rule: "RFC 9700 4.14", duration: &p.tokens.RefreshGrace, least: time.Second, most: 2 * time.Minute},
+		{key: "device.code", rule: "RFC 8628 3.2", duration: &p.devices.Life, least: time.Minute, most: 30 * time.Minute},
+		{key: "device.interval", rule: "RFC 8628 3.2", duration: &p.devices.Interval, least: time.Second, most: time.Minute},
+		{key: "device.tries", rule: "RFC 8628 5.1", number: &p.devices.Tries, least: 3, most: 20},
+		{key: "device.wait", rule: "RFC 8628 5.1", duration: &p.devices.Wait, least: time.Minute, most: time.Hour},
+		{key: "device.network_tries", rule: "RFC 8628 5.1", number: &p.devices.NetworkTries, least: 10, most: 1000},
+		{key: "device.network_wait", rule: "RFC 8628 5.1", duration: &p.devices.NetworkWait, least: 10 * time.Second, most: time.Hour},
 		{key: "keys.cache", rule: "OpenID Connect Core 10.1.1", duration: &p.keys.CacheLifetime, least: time.Minute, most: day},
 		{key: "keys.rotation", rule: "OpenID Connect Core 10.1.1", duration: &p.keys.Rotation, least: day, most: 365 * day},
 		{key: "clients.secret_overlap", rule: "contract", duration: &p.clients.SecretOverlap, least: time.Minute, most: 30 * day},

@@ -292,7 +292,7 @@ func (v *services) protocol() (err error) {
 		Sessions: v.sessions, Interactions: v.interactions, Consents: v.consents, Audit: v.audit, Keys: v.signing,
 		SubjectKey: v.keys.PRF(secrets.Subject), RefreshKey: v.keys.PRF(secrets.Refresh), TriesKey: v.keys.PRF(secrets.Throttle),
 		Registration: provider.Registration(v.settings.Registration), RegistrationProfile: clients.Profile(v.settings.RegistrationProfile),
-		Lifetimes: v.policy.tokens, Scopes: scopes, LevelACRs: []string{levelPIN}, Logger: v.logger, Metrics: v.metrics,
+		Lifetimes: v.policy.tokens, Devices: v.policy.devices, Scopes: scopes, LevelACRs: []string{levelPIN}, Logger: v.logger, Metrics: v.metrics,
 	})
 	return err
 }
