@@ -40,8 +40,8 @@ type HasherDeps struct {
 	// Cost, when it is not zero, becomes the installation's cost. Zero keeps
 	// what the installation has, at first FloorCost.
 	Cost Cost
-	// Workers hashes run at once, as many as there are processors when zero;
-	// Queue more may wait, 32 for each worker when zero.
+	// Workers hashes run at once, as many as this process has processors when
+	// zero; Queue more may wait, 32 for each worker when zero.
 	Workers, Queue int
 }
 
@@ -71,13 +71,18 @@ func NewHasher(d HasherDeps) (*Hasher, error) {
 		return nil, errors.New("credentials: this is no cost of Argon2id")
 	}
 	if d.Workers <= 0 {
-		d.Workers = runtime.NumCPU()
+		d.Workers = runtime.GOMAXPROCS(0) // knows of a container's quota
 	}
 	if d.Queue <= 0 {
 		d.Queue = 32 * d.Workers
 	}
 	return &Hasher{db: d.DB, wanted: d.Cost, slots: make(chan struct{}, d.Workers), limit: int64(d.Workers + d.Queue)}, nil
 }
+
+// Workers is how many hashes run at once. They run on threads of low priority:
+// a process that serves others beside them lets the runtime have as many
+// processors more (GOMAXPROCS), so that the kernel decides who goes first.
+func (h *Hasher) Workers() int { return cap(h.slots) }
 
 // Waiting is how many verifications wait for a processor, for the metrics.
 func (h *Hasher) Waiting() int { return int(h.waiting.Load()) }
@@ -116,7 +121,9 @@ func (p *place) argon2(ctx context.Context, cost Cost, secret, salt []byte) ([]b
 	}
 	defer func() { <-p.h.slots }()
 	start := time.Now()
-	sum := argon2.IDKey(secret, salt, cost.Passes, cost.Memory, cost.Threads, hashLength)
+	sum := aside(func() []byte {
+		return argon2.IDKey(secret, salt, cost.Passes, cost.Memory, cost.Threads, hashLength)
+	})
 	p.h.last.Store(int64(time.Since(start)))
 	return sum, nil
 }
