@@ -23,11 +23,15 @@ const (
 // renewed for it.
 func SetSession(c echo.Context, cookie Cookie) {
 	c.SetCookie(web.Cookie(c, sessionCookie, cookie.Reveal()))
+	showState(c, cookie.Reveal())
 }
 
 // ClearSession makes the browser forget the session cookie. The session itself
 // is ended by Sessions.End.
-func ClearSession(c echo.Context) { forget(c, sessionCookie) }
+func ClearSession(c echo.Context) {
+	forget(c, sessionCookie)
+	showState(c, "")
+}
 
 // forget takes a cookie away, where the browser has it.
 func forget(c echo.Context, name string) {
@@ -45,6 +49,9 @@ func CurrentSession(c echo.Context, sessions *Sessions) (*Session, error) {
 	s, err := sessions.Get(c.Request().Context(), web.CookieValue(c, sessionCookie))
 	switch {
 	case errors.Is(err, ErrNoSession):
+		if HadSession(c) { // another site's page brings no session, and proves no end
+			showState(c, "")
+		}
 		return nil, nil //nolint:nilnil // nobody is signed in: that is no error
 	case err != nil:
 		return nil, err

@@ -255,7 +255,7 @@ func (p *Provider) issue(c echo.Context, r *authRequest, i *login.Interaction, s
 	if err != nil {
 		return err
 	}
-	return p.send(c, r, answer)
+	return p.send(c, r, answer, login.ShowBrowserState(c))
 }
 
 // newAnswer is all that the service gets, signed; nothing is written.
@@ -327,5 +327,5 @@ func (p *Provider) refuse(c echo.Context, r *authRequest, refusal error) error {
 	if r.device != nil {
 		return p.endDevice(c, r.client, templates.DeviceDenied)
 	}
-	return p.send(c, r, map[string]string{"error": e.Code, "error_description": e.Description})
+	return p.send(c, r, map[string]string{"error": e.Code, "error_description": e.Description}, login.BrowserState(c))
 }

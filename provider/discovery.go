@@ -36,6 +36,7 @@ type metadata struct {
 	IntrospectionEndpoint string   `json:"introspection_endpoint"`
 	RevocationEndpoint    string   `json:"revocation_endpoint"`
 	EndSessionEndpoint    string   `json:"end_session_endpoint"`
+	CheckSessionFrame     string   `json:"check_session_iframe"`
 	BackchannelLogout     bool     `json:"backchannel_logout_supported"`
 	BackchannelSession    bool     `json:"backchannel_logout_session_supported"`
 	FrontchannelLogout    bool     `json:"frontchannel_logout_supported"`
@@ -101,6 +102,7 @@ func (p *Provider) metadata() metadata {
 		IntrospectionEndpoint: p.issuer + introspectPath,
 		RevocationEndpoint:    p.issuer + revokePath,
 		EndSessionEndpoint:    p.issuer + EndSessionPath,
+		CheckSessionFrame:     p.issuer + checkSessionPath,
 		RegistrationEndpoint:  register,
 		PAREndpoint:           p.issuer + parPath,
 		DeviceEndpoint:        p.issuer + deviceAuthorizationPath,

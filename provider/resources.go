@@ -11,8 +11,10 @@ import (
 
 // resources is what the endpoints beside authorize and token work with.
 type resources struct {
-	revoked   *revokedTokens
-	discovery document
+	revoked     *revokedTokens
+	discovery   document
+	checkFrame  document
+	framePolicy string
 }
 
 func newResources(p *Provider) (r resources, err error) {
@@ -21,6 +23,7 @@ func newResources(p *Provider) (r resources, err error) {
 		return r, fmt.Errorf("provider: tokens live %s, but old keys are kept for tokens of %s", longest, kept)
 	}
 	r.revoked = &revokedTokens{db: p.db}
+	r.checkFrame, r.framePolicy = documentOf([]byte(checkSessionPage)), checkSessionPolicy()
 	r.discovery, err = render(p.metadata())
 	return r, err
 }
@@ -33,6 +36,7 @@ func (p *Provider) mountResources(e *echo.Echo) {
 	open(e, userinfoPath, p.userinfo, http.MethodGet, http.MethodPost)
 	open(e, revokePath, p.revoke, http.MethodPost)
 	e.POST(introspectPath, p.introspect)
+	e.GET(checkSessionPath, p.checkSession)
 	p.mountEndSession(e)
 }
 

@@ -21,9 +21,13 @@ import (
 )
 
 // send answers the service through the browser, with its state where it sent
-// one, and always with who answers (RFC 9207).
-func (p *Provider) send(c echo.Context, r *authRequest, answer map[string]string) error {
+// one, and always with who answers (RFC 9207). browser is what the frame at
+// check_session_iframe will see in this browser.
+func (p *Provider) send(c echo.Context, r *authRequest, answer map[string]string, browser string) error {
 	answer["iss"] = p.issuer
+	if state := sessionState(r, browser); state != "" {
+		answer["session_state"] = state
+	}
 	if r.state != "" {
 		answer["state"] = r.state
 	}

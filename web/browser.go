@@ -65,8 +65,14 @@ func browserOf(c echo.Context, secure bool) string {
 		return value
 	}
 	made := cookie(secure, name, newBrowser())
+	settle(c, made)
+	return made.Value
+}
+
+// settle sets a cookie, or takes it away. The next call for this request must
+// find it so, not whatever was there.
+func settle(c echo.Context, made *http.Cookie) {
 	c.SetCookie(made)
-	// The next call for this request must find the same one, not whatever was there.
 	others := c.Request().Cookies()
 	c.Request().Header.Del("Cookie")
 	for _, o := range others {
@@ -74,8 +80,25 @@ func browserOf(c echo.Context, secure bool) string {
 			c.Request().AddCookie(o)
 		}
 	}
-	c.Request().AddCookie(made)
-	return made.Value
+	if made.MaxAge >= 0 {
+		c.Request().AddCookie(made)
+	}
+}
+
+// SetShown sets the one kind of cookie that is no secret: scripts of ours may
+// read it, in a frame on another site's page too. An empty value takes it away.
+// It is Secure on an http loopback as well, for without that browsers take no
+// cookie in such a frame; those that then lose it have none to show.
+func SetShown(c echo.Context, name, value string) {
+	s, err := serverOf(c)
+	made := &http.Cookie{
+		Name: cookieName(err == nil && s.secure, name), Value: value, Path: "/",
+		Secure: true, SameSite: http.SameSiteNoneMode,
+	}
+	if value == "" {
+		made.MaxAge = -1
+	}
+	settle(c, made)
 }
 
 // browserLength is 32 bytes in unpadded base64.

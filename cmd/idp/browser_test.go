@@ -4,10 +4,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -27,7 +29,7 @@ const patience = 30 * time.Second
 // With IDP_TEST_SCREENSHOTS set to a folder, the pictures of every page are kept
 // there. With IDP_TEST_PICTURE set to a file, the picture of the README is made.
 func TestBrowser(t *testing.T) {
-	b := startChromium(t)
+	b := startChromium(t, "")
 	parts := map[string]func(*testing.T, chromium){
 		"notices what is wrong":       testBrowserNotices,
 		"first access":                testFirstAccess,
@@ -54,6 +56,7 @@ func TestBrowser(t *testing.T) {
 		"pages that are nowhere":      testErrorPages,
 		"double press":                testDoublePress,
 		"single page":                 testSinglePage,
+		"session check":               testCheckSession,
 		"picture of the sign-in page": testPicture,
 	}
 	maps.Copy(parts, procedures())
@@ -70,9 +73,16 @@ func TestBrowser(t *testing.T) {
 type chromium struct{ ctx context.Context }
 
 // startChromium starts the browser. A machine without one fails: whoever asks for
-// these tests wants them run.
-func startChromium(t *testing.T) chromium {
+// these tests wants them run. Preferences are those of its profile, as JSON.
+func startChromium(t *testing.T, preferences string) chromium {
 	t.Helper()
+	profile := t.TempDir()
+	if preferences != "" {
+		file := filepath.Join(profile, "Default", "Preferences")
+		if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(preferences), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	path := os.Getenv("CHROMIUM")
 	if path == "" {
 		path = "chromium"
@@ -82,7 +92,7 @@ func startChromium(t *testing.T) chromium {
 	}
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(),
 		chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.UserDataDir(t.TempDir()),
+		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.UserDataDir(profile),
 		chromedp.Flag("accept-lang", "it-IT,it"),
 		chromedp.Flag("force-color-profile", "srgb"),
 		chromedp.Flag("force-prefers-reduced-motion", true), // a page that still scrolls is clicked beside its buttons
