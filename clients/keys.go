@@ -76,11 +76,18 @@ func parseKeys(data []byte) ([]jose.JSONWebKey, error) {
 			return nil, errors.New("contains a private or symmetric key: send public keys only, and replace this one")
 		}
 		var k jose.JSONWebKey
-		if k.UnmarshalJSON(raw) == nil && k.IsPublic() && k.Valid() && readable(k.KeyID+k.Algorithm+k.Use, 300) == nil {
+		if k.UnmarshalJSON(raw) == nil && k.IsPublic() && k.Valid() && sound(k) && readable(k.KeyID+k.Algorithm+k.Use, 300) == nil {
 			keys = append(keys, k)
 		}
 	}
 	return keys, nil
+}
+
+// sound leaves out RSA keys that are none: with them nothing can be encrypted,
+// and whatever is signed proves nothing.
+func sound(k jose.JSONWebKey) bool {
+	key, ok := k.Key.(*rsa.PublicKey)
+	return !ok || key.E > 1 && key.E%2 == 1 && key.N.Bit(0) == 1
 }
 
 // secretKey looks for every member of RFC 7518 that must not be published,

@@ -81,8 +81,8 @@ func (p *Provider) checkAssertion(ctx context.Context, client clients.Client, as
 	if client.TokenEndpointAuthMethod != clients.AuthPrivateKeyJWT {
 		return false, nil
 	}
-	payload, _, err := p.openSigned(ctx, client, assertion, assertionAlgorithms(client, client.TokenEndpointAuthSigningAlg))
-	if err != nil || payload == nil {
+	payload, typ, err := p.openSigned(ctx, client, assertion, assertionAlgorithms(client, client.TokenEndpointAuthSigningAlg))
+	if err != nil || payload == nil || !isType(typ, "JWT", typAssertion) {
 		return false, err
 	}
 	var claims assertionClaims
@@ -110,6 +110,9 @@ func (p *Provider) openSigned(ctx context.Context, client clients.Client, text s
 		return nil, "", nil //nolint:nilerr // not a signature of a kind we take
 	}
 	header := jws.Signatures[0].Protected
+	if critical(header) {
+		return nil, "", nil
+	}
 	keys, err := p.clients.Keys(ctx, client, header.KeyID)
 	if errors.Is(err, clients.ErrKeys) {
 		return nil, "", nil
@@ -127,6 +130,23 @@ func (p *Provider) openSigned(ctx context.Context, client clients.Client, text s
 		}
 	}
 	return nil, "", nil
+}
+
+// critical reports whether a token asks for what we do not do: no extension that
+// a header can name is known here. The one that the parser knows, a payload that
+// is not encoded, has no place in a JWT (RFC 7797 §7).
+func critical(h jose.Header) bool { return h.ExtraHeaders["crit"] != nil }
+
+// typAssertion is what a client assertion says that it is, if it says anything.
+const typAssertion = "client-authentication+jwt"
+
+// isType reports whether a token's typ is one of these, or left out. What says
+// that it is something else was not signed for this.
+func isType(typ string, names ...string) bool {
+	if len(typ) > len("application/") && strings.EqualFold(typ[:len("application/")], "application/") {
+		typ = typ[len("application/"):]
+	}
+	return typ == "" || slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(typ, name) })
 }
 
 // checkAssertionClaims is everything about an assertion that needs no database.

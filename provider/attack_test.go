@@ -1,12 +1,21 @@
 package provider
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/base64"
+	"encoding/json"
+	"math/big"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
+
+	"ente.example/idp/clients"
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
 )
@@ -108,6 +117,99 @@ func TestPagesNameWhereTheAnswerGoes(t *testing.T) {
 		page := s.follow(s.follow(s.authorize()))
 		if !strings.Contains(page.body, "service.example") || strings.Contains(page.body, "bank.example") {
 			t.Errorf("the page of a sign-in that ends at service.example: %d\n%s", page.StatusCode, page.body)
+		}
+	})
+}
+
+// signedAs signs claims with further headers.
+func (a asserter) signedAs(headers map[jose.HeaderKey]any, claims any) string {
+	a.t.Helper()
+	options := &jose.SignerOptions{ExtraHeaders: headers}
+	signer := must[jose.Signer](a.t)(jose.NewSigner(jose.SigningKey{Algorithm: a.alg, Key: jose.JSONWebKey{Key: a.key, KeyID: "k"}}, options))
+	jws := must[*jose.JSONWebSignature](a.t)(signer.Sign(must[[]byte](a.t)(json.Marshal(claims))))
+	return must[string](a.t)(jws.CompactSerialize())
+}
+
+// unencoded is a token whose signature is over its payload as it is (RFC 7797),
+// as services sign the bodies of messages: it is no JWT (§7 there).
+func (a asserter) unencoded(claims any) string {
+	a.t.Helper()
+	options := (&jose.SignerOptions{}).WithBase64(false)
+	signer := must[jose.Signer](a.t)(jose.NewSigner(jose.SigningKey{Algorithm: a.alg, Key: jose.JSONWebKey{Key: a.key, KeyID: "k"}}, options))
+	raw := must[[]byte](a.t)(json.Marshal(claims))
+	detached := must[string](a.t)(must[*jose.JSONWebSignature](a.t)(signer.Sign(raw)).DetachedCompactSerialize())
+	return strings.Replace(detached, "..", "."+base64.RawURLEncoding.EncodeToString(raw)+".", 1)
+}
+
+// What a client has signed for something else is no proof of who it is: not its
+// request object, its DPoP proof or the body of a message of its own.
+func TestAssertionsAreNotConfused(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		a := newInstallation(t, db).asserter(jose.ES256, "sig")
+		for _, typ := range []string{"oauth-authz-req+jwt", "application/oauth-authz-req+jwt", "dpop+jwt", "at+jwt", "secevent+jwt", "logout+jwt"} {
+			wantRefusal(t, typ, a.present(a.signedAs(map[jose.HeaderKey]any{"typ": typ}, a.claims())), badClient)
+		}
+		for _, typ := range []string{"JWT", "jwt", "client-authentication+jwt", "application/client-authentication+jwt"} {
+			a.present(a.signedAs(map[jose.HeaderKey]any{"typ": typ}, a.claims())).ok(t)
+		}
+		wantRefusal(t, "b64", a.present(a.unencoded(a.claims())), badClient)
+		a.signIn(a.people())
+		wantUntrusted(t, "a request object of unencoded payload", a.request(a.unencoded(a.objectClaims())))
+		for name, headers := range map[string]map[jose.HeaderKey]any{
+			"a key in the header":   {"jwk": jose.JSONWebKey{Key: a.key.Public()}},
+			"an address of keys":    {"jku": "https://evil.example/jwks"},
+			"an address of a chain": {"x5u": "https://evil.example/chain"},
+		} { // they change nothing: the registered key has signed
+			a.present(a.signedAs(headers, a.claims())).ok(t)
+			other := asserter{a.service, must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)), a.alg}
+			if headers["jwk"] != nil {
+				headers["jwk"] = jose.JSONWebKey{Key: other.key.Public()}
+			}
+			wantRefusal(t, name, other.present(other.signedAs(headers, other.claims())), badClient)
+		}
+	})
+}
+
+// Who has to sign its requests is asked for nothing that it has not signed, also
+// under the profile that takes what an object leaves out from beside it.
+func TestSignedRequestsTakeNothingFromBeside(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		a := h.asserter(jose.ES256, "sig")
+		document := a.client.Document()
+		document.Profile, document.RequireSignedRequestObject = "oidc", true
+		if _, err := h.clients.Update(t.Context(), operator(), a.client.ID, document); err != nil {
+			t.Fatal(err)
+		}
+		a.signIn(h.people())
+		v := a.reply(a.request(a.object("state", nil, "prompt", nil), "state", "unsigned", "prompt", "login"))
+		if v.Get("state") != "" || v.Get("error") != "" {
+			t.Errorf("answer = %v, want a code without the state and the prompt that nobody has signed", v)
+		}
+		wantUntrusted(t, "an address beside", a.request(a.object("redirect_uri", nil), "redirect_uri", callback))
+	})
+}
+
+// Keys to which nothing can be encrypted, and with which nothing can be checked,
+// are as good as none: else each answer to the client would be a fault of ours.
+func TestKeysThatAreNone(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := registering(t, db, RegistrationOpen, clients.ProfileOIDC)
+		good := must[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 2048))
+		even := new(big.Int).Sub(good.N, big.NewInt(1))
+		for name, key := range map[string]*rsa.PublicKey{
+			"exponent 1": {N: good.N, E: 1}, "exponent 2": {N: good.N, E: 2}, "an even modulus": {N: even, E: 65537},
+			"exponent 3": {N: good.N, E: 3}, // small, and allowed
+		} {
+			set := must[[]byte](t)(json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key, KeyID: "e"}}}))
+			a := h.sendJSON(http.MethodPost, registerPath, "", `{"redirect_uris": ["`+callback+`"], "userinfo_encrypted_response_alg": "RSA-OAEP-256", "jwks": `+string(set)+`}`)
+			want := http.StatusBadRequest
+			if name == "exponent 3" {
+				want = http.StatusCreated
+			}
+			if a.StatusCode != want {
+				t.Errorf("%s: %d %s, want %d", name, a.StatusCode, a.body, want)
+			}
 		}
 	})
 }

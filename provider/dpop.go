@@ -88,7 +88,7 @@ func openProof(text string, algs []jose.SignatureAlgorithm) (claims proofClaims,
 	}
 	header := jws.Signatures[0].Protected
 	key := header.JSONWebKey
-	if typ, _ := header.ExtraHeaders[jose.HeaderType].(string); typ != dpopType || key == nil || !key.IsPublic() || !clients.Verifies(*key) {
+	if typ, _ := header.ExtraHeaders[jose.HeaderType].(string); typ != dpopType || critical(header) || key == nil || !key.IsPublic() || !clients.Verifies(*key) {
 		return claims, "", broken
 	}
 	payload, err := jws.Verify(key.Key)

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"ente.example/idp/clients"
@@ -110,7 +109,7 @@ func (p *Provider) openObject(ctx context.Context, client clients.Client, object
 		return nil, err
 	case payload == nil || !keys.Shallow(payload):
 		return nil, invalidObject("the request object is not signed by the client in an algorithm that it may use")
-	case typ != "" && !strings.EqualFold(typ, "JWT") && !strings.EqualFold(strings.TrimPrefix(strings.ToLower(typ), "application/"), "oauth-authz-req+jwt"):
+	case !isType(typ, "JWT", "oauth-authz-req+jwt"):
 		return nil, invalidObject("the token is of another type than a request object")
 	}
 	var claims map[string]json.RawMessage
@@ -189,10 +188,11 @@ func objectForm(claims map[string]json.RawMessage) (form, error) {
 }
 
 // merged is what counts: the object alone (RFC 9101 §6.3), but for clients of
-// the OpenID profile what it leaves out may stand beside it (OIDC Core §6.1).
+// the OpenID profile what it leaves out may stand beside it (OIDC Core §6.1),
+// unless the client has to sign its requests: then whatever is asked is signed.
 func (p *Provider) merged(outer, inner form, client clients.Client) form {
 	inner.values.Set("client_id", client.ID)
-	if client.Profile != clients.ProfileOIDC {
+	if client.Profile != clients.ProfileOIDC || client.RequireSignedRequestObject {
 		return inner
 	}
 	for _, name := range slices.Sorted(maps.Keys(outer.values)) {
