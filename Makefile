@@ -11,7 +11,7 @@ export CGO_ENABLED ?= 0
 
 assets := templates/assets/dist/manifest.json
 
-.PHONY: help demo test check lint fuzz drill assets build clean setup-tools setup-postgresql setup-chromium setup-apache
+.PHONY: help demo test check lint fuzz drill bench assets build clean setup-tools setup-postgresql setup-chromium setup-apache
 
 help:
 	@sed -n 's/^# \{0,1\}//; 1,3p' Makefile
@@ -30,6 +30,10 @@ check: lint
 # The long form: the race detector (it needs a C compiler) and every fuzz target for a while.
 drill: setup-tools setup-postgresql setup-chromium setup-apache $(assets) fuzz
 	@CGO_ENABLED=1 go run ./database/databasetest/testrun -race -tags browser -shuffle=on -timeout 60m ./...
+
+# What it costs, beside oidc-provider and a floor; docs/performance.md says how.
+bench: setup-postgresql $(assets)
+	@go run ./bench $(BENCH)
 
 FUZZTIME ?= 30s
 

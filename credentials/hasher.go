@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/crypto/argon2"
-
 	"ente.example/idp/database"
 )
 
@@ -121,9 +119,7 @@ func (p *place) argon2(ctx context.Context, cost Cost, secret, salt []byte) ([]b
 	}
 	defer func() { <-p.h.slots }()
 	start := time.Now()
-	sum := aside(func() []byte {
-		return argon2.IDKey(secret, salt, cost.Passes, cost.Memory, cost.Threads, hashLength)
-	})
+	sum := stretch(secret, salt, cost)
 	p.h.last.Store(int64(time.Since(start)))
 	return sum, nil
 }

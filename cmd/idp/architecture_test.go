@@ -32,6 +32,11 @@ var mayImport = map[string][]string{
 	// the sample service stands outside: it speaks to the provider over HTTP
 	"cmd/idp/demo": {},
 
+	// the measuring instrument stands outside as well, and speaks HTTP alone
+	"bench":        {"bench/driver", "bench/meter"},
+	"bench/driver": {},
+	"bench/meter":  {},
+
 	"provider":    slices.Concat([]string{"provider/keys", "consent", "login"}, ruleRooms, groundRooms),
 	"consent":     slices.Concat([]string{"login"}, ruleRooms, groundRooms),
 	"selfservice": slices.Concat([]string{"consent", "login"}, ruleRooms, groundRooms),
@@ -70,7 +75,7 @@ var confined = []struct {
 	{library: "gorm.io", rooms: []string{"database"}, stores: true},
 	{library: "html", rooms: []string{"templates", "cmd/idp/demo"}},
 	// clients fetches keys from the services; no other rule knows the network
-	{library: "net/http", rooms: []string{"web", "provider", "consent", "login", "selfservice", "clients", "delivery", "cmd/idp", "cmd/idp/demo"}},
+	{library: "net/http", rooms: []string{"web", "provider", "consent", "login", "selfservice", "clients", "delivery", "cmd/idp", "cmd/idp/demo", "bench", "bench/driver"}},
 }
 
 // room is a package as `go list -json` describes it.

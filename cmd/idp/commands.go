@@ -154,6 +154,7 @@ type versionInfo struct {
 	Version string `json:"version"`
 	Go      string `json:"go"`
 	Commit  string `json:"commit,omitempty"`
+	Tags    string `json:"tags,omitempty"` // of the build: bench keeps PINs without Argon2id
 }
 
 // version is read from what the compiler wrote into the program.
@@ -168,8 +169,11 @@ func version() versionInfo {
 	}
 	v.Go = info.GoVersion
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
+		switch s.Key {
+		case "vcs.revision":
 			v.Commit = s.Value
+		case "-tags":
+			v.Tags = s.Value
 		}
 	}
 	return v
@@ -178,7 +182,14 @@ func version() versionInfo {
 // Run prints the version.
 func (*versionCommand) Run(i *invocation) error {
 	v := version()
-	return i.print(v, strings.TrimSpace("idp "+v.Version+" "+v.Go+" "+v.Commit))
+	words := []string{"idp", v.Version, v.Go}
+	if v.Commit != "" {
+		words = append(words, v.Commit)
+	}
+	if v.Tags != "" {
+		words = append(words, "tags="+v.Tags)
+	}
+	return i.print(v, strings.Join(words, " "))
 }
 
 // notNil makes an empty list print as [] and not as null.

@@ -246,6 +246,8 @@ func (s settings) check() error {
 		return fmt.Errorf("issuer %s must be scheme and host alone, without a path or a slash at the end", s.Issuer)
 	case (s.TLSCertFile == "") != (s.TLSKeyFile == ""):
 		return errors.New("a certificate and its key go together: set tls-cert-file and tls-key-file")
+	case credentials.Measuring && !s.loopback():
+		return errors.New("this build is for measurements (tag bench): it needs an issuer on a loopback host")
 	case s.Captcha == "none" && !s.loopback():
 		return errors.New("captcha none is for development: it needs an issuer on a loopback host")
 	case s.OutboxDir != "" && !s.loopback():

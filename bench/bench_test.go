@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestMain runs the tests where the module begins, as make does.
+func TestMain(m *testing.M) {
+	if err := os.Chdir(".."); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// The instrument works: every scenario goes through on both databases, and
+// what is measured is there.
+func TestMeasure(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	o := options{rounds: 1, workers: 2, count: 6, window: time.Minute, servers: "idp,idp-sqlite"}
+	if os.Getenv("IDP_TEST_POSTGRES") == "none" { // make check
+		o.servers = "idp-sqlite"
+	}
+	f, err := o.start(t.Context(), dir)
+	t.Cleanup(f.stop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range f {
+		s.settle = 0
+	}
+	var out bytes.Buffer
+	all, err := o.measure(t.Context(), &out, f)
+	if err != nil || len(all) != 8*len(f) {
+		t.Fatalf("%d measurements, want 8 of each: %v\n%s", len(all), err, &out)
+	}
+	for _, r := range all {
+		if r.Errors > 0 || r.Done != o.count || r.P99 < r.P50 || r.P50 <= 0 || r.Memory < 1<<20 {
+			t.Errorf("%s of %s: %+v", r.Scenario, r.Server, r)
+		}
+		if r.Server == "idp" && r.Scenario == "sign-in" && (r.Counts.Commits == 0 || r.Counts.Statements == 0 || r.Counts.Rows["grants"] != int64(o.count)) {
+			t.Errorf("counts of %d sign-ins: %+v", o.count, r.Counts)
+		}
+	}
+	publicRefused(t, filepath.Join(dir, "bin", "idp"))
+}
+
+// publicRefused: a build that keeps PINs without Argon2id serves nobody but
+// this machine, and says what it is.
+func publicRefused(t *testing.T, program string) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), program, "serve")
+	c.Env = []string{"IDP_ISSUER=https://accesso.ente.example"}
+	if out, err := c.CombinedOutput(); err == nil || !strings.Contains(string(out), "tag bench") {
+		t.Errorf("serve for the public: %v %s", err, out)
+	}
+	out, err := exec.CommandContext(t.Context(), program, "version").Output()
+	if err != nil || !strings.Contains(string(out), "tags=bench") {
+		t.Errorf("version = %q %v, want the tag", out, err)
+	}
+}
+
+// Codes made up for people are right: one that is published as an example.
+func TestCheckCharacter(t *testing.T) {
+	t.Parallel()
+	if got := checkCharacter("RSSMRA80A01H501"); got != "U" {
+		t.Errorf("check character %s, want U", got)
+	}
+	seen := map[string]bool{}
+	for _, p := range crowd(1000) {
+		seen[p.Code] = true
+	}
+	if len(seen) != 1000 {
+		t.Errorf("%d different people, want 1000", len(seen))
+	}
+}

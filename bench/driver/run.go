@@ -1,0 +1,120 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Load says how much: so many workers, until so many operations are done or so
+// much time has passed.
+type Load struct {
+	Workers int
+	Count   int
+	Time    time.Duration
+}
+
+// Report is what the clients saw.
+type Report struct {
+	Done    int           `json:"done"`
+	Errors  int           `json:"errors"`
+	First   string        `json:"first_error,omitempty"`
+	Wall    time.Duration `json:"wall"`
+	P50     time.Duration `json:"p50"`
+	P95     time.Duration `json:"p95"`
+	P99     time.Duration `json:"p99"`
+	Starved bool          `json:"starved,omitempty"` // codes ran out before count and time
+}
+
+// errSpent ends a run: there is nothing left to do.
+var errSpent = errors.New("nothing is left to do")
+
+// Prepare signs a browser in for each worker and has consent kept, so that
+// what follows needs no page. It forgets what an earlier round has left.
+func (d *Driver) Prepare(ctx context.Context, workers int) error {
+	d.browsers, d.codes, d.tokens = make([]*Browser, workers), nil, nil
+	errs := make([]error, workers)
+	var wg sync.WaitGroup
+	for w := range workers {
+		d.browsers[w] = d.browser()
+		wg.Go(func() {
+			p := <-d.people
+			defer func() { d.people <- p }()
+			_, errs[w] = d.authorize(ctx, d.browsers[w], d.target.Kept, "", p)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// FirstAccess signs somebody in whom pages show something to be copied, which
+// learn adds to the person.
+func (d *Driver) FirstAccess(ctx context.Context, p Person, learn func(*Browser, Person)) error {
+	b := d.browser()
+	b.learn = learn
+	_, err := d.authorize(ctx, b, d.target.Client, "", p)
+	return err
+}
+
+// Ready reports whether what a scenario builds on is there.
+func (d *Driver) Ready(s Scenario, workers int) bool {
+	switch s.Name {
+	case "refresh", "introspection", "userinfo":
+		return len(d.tokens) >= workers
+	case "exchange":
+		return len(d.codes) >= workers
+	}
+	return true
+}
+
+// Run puts a load on the provider.
+func (d *Driver) Run(ctx context.Context, s Scenario, l Load) Report {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var begun, failed atomic.Int64
+	var first atomic.Pointer[string]
+	times := make([][]time.Duration, l.Workers)
+	var r Report
+	var spent atomic.Bool
+	start := time.Now()
+	var wg sync.WaitGroup
+	for w := range l.Workers {
+		wg.Go(func() {
+			for begun.Add(1) <= int64(l.Count) && time.Since(start) < l.Time && ctx.Err() == nil {
+				at := time.Now()
+				err := s.do(d, ctx, w)
+				switch {
+				case errors.Is(err, errSpent):
+					spent.Store(true)
+					return
+				case err != nil:
+					failed.Add(1)
+					text := err.Error()
+					first.CompareAndSwap(nil, &text)
+				default:
+					times[w] = append(times[w], time.Since(at))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	r.Wall, r.Errors, r.Starved = time.Since(start), int(failed.Load()), spent.Load()
+	if p := first.Load(); p != nil {
+		r.First = *p
+	}
+	all := slices.Sorted(slices.Values(slices.Concat(times...)))
+	r.Done = len(all)
+	r.P50, r.P95, r.P99 = quantile(all, 50), quantile(all, 95), quantile(all, 99)
+	return r
+}
+
+// quantile is the smallest duration that so many in a hundred do not exceed.
+func quantile(sorted []time.Duration, percent int) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[(len(sorted)*percent+99)/100-1]
+}
