@@ -62,8 +62,8 @@ func (o options) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	f, err := o.start(ctx, dir) //nolint:contextcheck // servers end whatever has happened to the context
-	defer f.stop()
+	f, err := o.start(ctx, dir)
+	defer f.stop() //nolint:contextcheck // servers end whatever has happened to the context
 	if err != nil {
 		return err
 	}

@@ -51,9 +51,9 @@ func StartPostgres(ctx context.Context) (_ *Postgres, err error) {
 		return nil, err
 	}
 	p := &Postgres{dir: dir}
-	defer func() {
+	defer func() { //nolint:contextcheck // it ends whatever has happened to the context
 		if err != nil {
-			p.Stop() //nolint:contextcheck // it ends whatever has happened to the context
+			p.Stop()
 		}
 	}()
 	if err = p.launch(ctx, bin); err != nil {
