@@ -127,24 +127,6 @@ func TestJWKSHoldsNoPrivatePart(t *testing.T) {
 	})
 }
 
-func TestScriptsMayAskBeforehand(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		h := newInstallation(t, db)
-		for path, want := range map[string]int{userinfoPath: http.StatusNoContent, revokePath: http.StatusNoContent, jwksPath: http.StatusNoContent} {
-			r := h.get(path, "")
-			r.Method = http.MethodOptions
-			r.Header.Set("Origin", "https://app.example")
-			got := h.do(r)
-			if got.StatusCode != want || got.Header.Get("Access-Control-Allow-Headers") != "Authorization, Content-Type, DPoP" {
-				t.Errorf("OPTIONS %s: got %d %v", path, got.StatusCode, got.Header)
-			}
-			if got.Header.Get("Access-Control-Allow-Credentials") != "" {
-				t.Errorf("OPTIONS %s lets cookies in", path)
-			}
-		}
-	})
-}
-
 func TestAnOrdinaryLibraryWorksFromDiscoveryAlone(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		h := newInstallation(t, db)

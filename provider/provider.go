@@ -190,7 +190,7 @@ func (p *Provider) Mount(e *echo.Echo) {
 	e.GET(authorizePath, p.authorize)
 	e.POST(authorizePath, p.keepAuthorize)
 	e.GET(authorizePath+"/:id", p.resume, p.lost.Catch)
-	e.POST(parPath, p.push)
+	open(e, parPath, p.push, http.MethodPost)
 	open(e, tokenPath, p.token, http.MethodPost)
 	open(e, deviceAuthorizationPath, p.deviceAuthorization, http.MethodPost)
 	e.GET(devicePath, p.showDevice)

@@ -52,12 +52,17 @@ func each(t *testing.T, fn func(h *house)) {
 
 func newHouse(t *testing.T, url string) *house {
 	t.Helper()
-	dir := t.TempDir()
-	keys := filepath.Join(dir, "secrets")
+	return nodeOf(t, url, newKeys(t), &database.Clock{}, filepath.Join(t.TempDir(), "outbox"))
+}
+
+// newKeys is the folder with the secrets of a new installation.
+func newKeys(t *testing.T) string {
+	t.Helper()
+	keys := filepath.Join(t.TempDir(), "secrets")
 	if err := secrets.Init(keys); err != nil {
 		t.Fatal(err)
 	}
-	return nodeOf(t, url, keys, &database.Clock{}, filepath.Join(dir, "outbox"))
+	return keys
 }
 
 // testPolicy makes PIN hashes cheap, which only a loopback issuer may.
