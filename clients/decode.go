@@ -17,7 +17,6 @@ const maxDocument = 256 << 10 // bytes of one client
 // silently would promise a protection that is not there.
 func unbuilt() []string {
 	return []string{
-		"request_object_encryption_alg", "request_object_encryption_enc",
 		"software_statement",
 	}
 }

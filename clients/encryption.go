@@ -33,6 +33,11 @@ type Encryptions struct {
 	AuthorizationEncEnc string `json:"authorization_encrypted_response_enc,omitempty"`
 	IntrospectionEncAlg string `json:"introspection_encrypted_response_alg,omitempty"`
 	IntrospectionEncEnc string `json:"introspection_encrypted_response_enc,omitempty"`
+
+	// What the client says that it may use for requests that it encrypts to us.
+	// It may use another way, or none (Registration §2): nothing is held to it.
+	RequestObjectEncAlg string `json:"request_object_encryption_alg,omitempty"`
+	RequestObjectEncEnc string `json:"request_object_encryption_enc,omitempty"`
 }
 
 // OfIDTokens is how ID tokens are encrypted.
@@ -79,7 +84,29 @@ func withEncryption(d Document) Document {
 			fill(p.enc, ContentEncryptions()[0])
 		}
 	}
+	if d.RequestObjectEncAlg != "" {
+		fill(&d.RequestObjectEncEnc, ContentEncryptions()[0])
+	}
 	return d
+}
+
+// checkObjectEncryption is about requests that the client encrypts to us. Only
+// what it has signed is ever taken, so that it needs keys for that.
+func checkObjectEncryption(d Document) error {
+	alg, enc := d.RequestObjectEncAlg, d.RequestObjectEncEnc
+	switch {
+	case alg == "" && enc != "":
+		return invalid("request_object_encryption_enc", "needs request_object_encryption_alg beside it")
+	case alg == "":
+		return nil
+	case !slices.Contains(KeyEncryptions(), alg):
+		return unsupported("request_object_encryption_alg", alg, KeyEncryptions())
+	case !slices.Contains(ContentEncryptions(), enc):
+		return unsupported("request_object_encryption_enc", enc, ContentEncryptions())
+	case d.JWKS == nil && d.JWKSURI == "":
+		return invalid("jwks", "or jwks_uri is needed for encrypted request objects: they are signed first")
+	}
+	return nil
 }
 
 func checkEncryption(d Document) error {

@@ -29,6 +29,10 @@ func TestRegistrationsWithEncryption(t *testing.T) {
 		c.OfAnswers() != (Encryption{"ECDH-ES+A256KW", "A128CBC-HS256"}) || !c.OfIntrospection().IsZero() {
 		t.Fatalf("client = %+v, %v", c.Encryptions, err)
 	}
+	sends, _, err := testRules().client(with(signing, `"request_object_encryption_alg": "RSA-OAEP-256"`))
+	if err != nil || sends.RequestObjectEncEnc != "A128CBC-HS256" || !strings.Contains(strings.Join(sends.Words(), "\n"), "may encrypt by RSA-OAEP-256") {
+		t.Errorf("client = %+v, %v; want the standard's default", sends.Encryptions, err)
+	}
 	r := &Registry{}
 	for alg, kid := range map[string]string{"RSA-OAEP-256": "r", "ECDH-ES": "e", "ECDH-ES+A256KW": "e"} {
 		if k, err := r.EncryptionKey(t.Context(), c, alg); err != nil || k.KeyID != kid {
@@ -49,6 +53,10 @@ func TestRegistrationsWithEncryption(t *testing.T) {
 		{signing, `"introspection_encrypted_response_alg": "RSA-OAEP-256"`, "jwks", "no key fit for introspection_encrypted_response_alg"},
 		{signing, `"id_token_encrypted_response_alg": "ECDH-ES"`, "jwks", "no key fit"},
 		{"null", `"id_token_encrypted_response_alg": "ECDH-ES"`, "jwks", "needed"},
+		{signing, `"request_object_encryption_alg": "RSA1_5"`, "request_object_encryption_alg", "RSA-OAEP-256, ECDH-ES"},
+		{signing, `"request_object_encryption_alg": "ECDH-ES", "request_object_encryption_enc": "A128GCM"`, "request_object_encryption_enc", "A256GCM"},
+		{signing, `"request_object_encryption_enc": "A256GCM"`, "request_object_encryption_enc", "beside it"},
+		{"null", `"request_object_encryption_alg": "ECDH-ES"`, "jwks", "signed first"},
 		{both, `"introspection_signed_response_alg": "none"`, "introspection_signed_response_alg", "not supported yet"},
 	} {
 		_, _, err := testRules().client(with(row.keys, row.members))

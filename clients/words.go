@@ -51,7 +51,7 @@ func (c Client) profileWords() string {
 }
 
 func (c Client) requestWords() string {
-	ways := []string{"plain", "as a signed object"}
+	ways := []string{"plain", "as a signed object" + either(c.RequestObjectEncAlg != "", ", which it may encrypt by "+c.RequestObjectEncAlg, "")}
 	if c.RequireSignedRequestObject {
 		ways = ways[1:]
 	}

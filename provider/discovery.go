@@ -68,6 +68,8 @@ type metadata struct {
 	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
 	RequestURIRegistered  bool     `json:"require_request_uri_registration"`
 	RequestObjectAlgs     []string `json:"request_object_signing_alg_values_supported"`
+	RequestObjectEncAlgs  []string `json:"request_object_encryption_alg_values_supported"`
+	RequestObjectEncs     []string `json:"request_object_encryption_enc_values_supported"`
 	AnswerAlgs            []string `json:"authorization_signing_alg_values_supported"`
 	ProofAlgs             []string `json:"dpop_signing_alg_values_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
@@ -134,6 +136,8 @@ func (p *Provider) metadata() metadata {
 		RequestURIParameter:   true,
 		RequestURIRegistered:  true,
 		RequestObjectAlgs:     keys.Algorithms(),
+		RequestObjectEncAlgs:  clients.KeyEncryptions(),
+		RequestObjectEncs:     clients.ContentEncryptions(),
 		AnswerAlgs:            keys.Algorithms(),
 		ProofAlgs:             algorithmNames(proofAlgorithms()),
 		IssParameter:          true,

@@ -45,3 +45,18 @@ func (p *Provider) encrypted(ctx context.Context, client clients.Client, how cli
 	}
 	return jwe.CompactSerialize()
 }
+
+// keyEncryptions and contentEncryptions are how a client may encrypt to us.
+func keyEncryptions() (algs []jose.KeyAlgorithm) {
+	for _, name := range clients.KeyEncryptions() {
+		algs = append(algs, jose.KeyAlgorithm(name))
+	}
+	return algs
+}
+
+func contentEncryptions() (encs []jose.ContentEncryption) {
+	for _, name := range clients.ContentEncryptions() {
+		encs = append(encs, jose.ContentEncryption(name))
+	}
+	return encs
+}

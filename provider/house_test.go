@@ -176,7 +176,7 @@ func (h *house) rotate(alg string) {
 	if err := h.provider.keys.Tend(h.t.Context()); err != nil {
 		h.t.Fatal(err)
 	}
-	if kid, _, err := h.provider.keys.Active(h.t.Context(), alg); err != nil || kid != next.Kid {
+	if kid, err := h.provider.keys.Active(h.t.Context(), alg); err != nil || kid != next.Kid {
 		h.t.Fatalf("after the rotation %q is active, %v; want %s", kid, err, next.Kid)
 	}
 }

@@ -4,7 +4,7 @@
 //
 // It is the only place that knows fosite, and keeps it behind an HTTP layer of
 // its own: parsing, client authentication, the response writers and the store
-// are ours. It owns the tables grants, assertion_jtis, signing_keys,
+// are ours. It owns the tables grants, assertion_jtis,
 // revoked_tokens, session_clients, logouts and devices, and imports the rules, login and consent, never the other
 // way round: what must follow from a rule (a revoked PIN ends grants) is one of
 // the methods RevokeCitizen, RevokeConsent and EndSession, handed in at wiring.

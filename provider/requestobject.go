@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"ente.example/idp/clients"
@@ -14,8 +15,12 @@ import (
 )
 
 // A request object (RFC 9101, OpenID Connect Core §6) is the authorization
-// request as a token that the client has signed. It is turned into plain
-// parameters before anything else looks at them.
+// request as a token that the client has signed, and then encrypted to us if it
+// likes. It is turned into plain parameters before anything else looks at them.
+
+// unreadable is the one answer to an object that cannot be decrypted and to one
+// that is not signed: who encrypts to us what is not theirs learns nothing of it.
+const unreadable = "the request object is not signed by the client in an algorithm that it may use, or is encrypted in a way or to a key that is not in use here"
 
 // maxObjectAge is how long before its use a request object of the FAPI profile
 // may have been made, and how long it may say that it is good for (FAPI 2.0
@@ -100,15 +105,16 @@ func (p *Provider) fetchObject(ctx context.Context, client clients.Client, uri s
 // openObject returns the claims of an object that the client signed, for us,
 // and that is good now.
 func (p *Provider) openObject(ctx context.Context, client clients.Client, object string) (map[string]json.RawMessage, error) {
-	if len(object) > maxAssertion {
-		return nil, invalidObject("the request object is too long")
+	object, err := p.decrypted(ctx, object)
+	if err != nil {
+		return nil, err
 	}
 	payload, typ, err := p.openSigned(ctx, client, object, assertionAlgorithms(client, client.RequestObjectSigningAlg))
 	switch {
 	case err != nil:
 		return nil, err
 	case payload == nil || !keys.Shallow(payload):
-		return nil, invalidObject("the request object is not signed by the client in an algorithm that it may use")
+		return nil, invalidObject(unreadable)
 	case !isType(typ, "JWT", "oauth-authz-req+jwt"):
 		return nil, invalidObject("the token is of another type than a request object")
 	}
@@ -117,6 +123,21 @@ func (p *Provider) openObject(ctx context.Context, client clients.Client, object
 		return nil, invalidObject("the request object is not a JSON object")
 	}
 	return claims, p.checkObject(client, payload, claims, time.Now())
+}
+
+// decrypted is the signed object, taken out of its encryption where there is one.
+func (p *Provider) decrypted(ctx context.Context, object string) (string, error) {
+	if strings.Count(object, ".") == 4 { // RFC 7516 §9
+		inner, err := p.keys.Open(ctx, object, keyEncryptions(), contentEncryptions())
+		if errors.Is(err, keys.ErrBadToken) || err == nil && len(inner) > maxAssertion {
+			return "", invalidObject(unreadable)
+		}
+		return string(inner), err
+	}
+	if len(object) > maxAssertion {
+		return "", invalidObject("the request object is too long")
+	}
+	return object, nil
 }
 
 // checkObject looks at the claims that are about the object itself.

@@ -16,10 +16,10 @@ import (
 )
 
 type keysCommands struct {
-	List   keysList   `cmd:"" help:"List the signing keys."`
-	Rotate keysRotate `cmd:"" help:"Publish a new key; it signs once every JWKS cache has it."`
-	Revoke keysRevoke `cmd:"" help:"Withdraw a key at once, with all it signed."`
-	Rewrap keysRewrap `cmd:"" help:"Seal every signing key again under the newest wrapping key."`
+	List   keysList   `cmd:"" help:"List the keys that sign, and those that requests are encrypted to."`
+	Rotate keysRotate `cmd:"" help:"Publish new keys; they are in use once every JWKS cache has them."`
+	Revoke keysRevoke `cmd:"" help:"Withdraw a key at once, with all it signed or could open."`
+	Rewrap keysRewrap `cmd:"" help:"Seal every key again under the newest wrapping key."`
 }
 
 type keysList struct{}
@@ -38,18 +38,22 @@ func (*keysList) Run(i *invocation) error {
 func keyLines(list []keys.Key) []string {
 	lines := []string{}
 	for _, k := range list {
-		lines = append(lines, fmt.Sprintf("%s\t%s\t%s\tsigns from %s", k.Algorithm, k.State, k.Kid, k.SignsFrom.Format(time.RFC3339)))
+		does := "signs"
+		if k.Use == "enc" {
+			does = "opens requests"
+		}
+		lines = append(lines, fmt.Sprintf("%s\t%s\t%s\t%s from %s", k.Algorithm, k.State, k.Kid, does, k.SignsFrom.Format(time.RFC3339)))
 	}
 	return lines
 }
 
 type keysRotate struct {
-	Alg string `help:"One algorithm only: RS256, PS256, ES256 or EdDSA."`
+	Alg string `help:"One algorithm only: RS256, PS256, ES256, EdDSA, or RSA-OAEP-256 or ECDH-ES, which requests are encrypted with."`
 }
 
 // Run begins a rotation, of every algorithm or of one.
 func (c *keysRotate) Run(i *invocation) error {
-	algs := keys.Algorithms()
+	algs := keys.Kinds()
 	if c.Alg != "" {
 		if !slices.Contains(algs, c.Alg) {
 			return usageError{fmt.Sprintf("there is no algorithm %q; there are: %s", c.Alg, strings.Join(algs, ", "))}
@@ -79,7 +83,7 @@ func (c *keysRevoke) Run(i *invocation) error {
 		if err := v.signing.Revoke(ctx, operator(), c.Kid); err != nil {
 			return err
 		}
-		return i.print(map[string]string{"revoked": c.Kid}, "Revoked "+c.Kid+": what it signed is worthless from now on.")
+		return i.print(map[string]string{"revoked": c.Kid}, "Revoked "+c.Kid+": what it signed is worthless from now on, and what was encrypted to it opens no more.")
 	})
 }
 

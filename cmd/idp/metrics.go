@@ -95,20 +95,20 @@ func (o oldest) Collect(m chan<- prometheus.Metric) {
 	}
 }
 
-// activeKeys tells how many keys sign, by algorithm: one each, or something
+// activeKeys tells how many keys are in use, by algorithm: one each, or something
 // is wrong.
 type activeKeys struct{ signing *keys.Set }
 
-var activeDesc = prometheus.NewDesc("idp_keys_active", "Signing keys in use.", []string{"alg"}, nil) //nolint:gochecknoglobals // a description
+var activeDesc = prometheus.NewDesc("idp_keys_active", "The provider's keys in use: those that sign, and those that requests are encrypted to.", []string{"alg"}, nil) //nolint:gochecknoglobals // a description
 
 func (activeKeys) Describe(d chan<- *prometheus.Desc) { d <- activeDesc }
 
 func (a activeKeys) Collect(m chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	for _, alg := range keys.Algorithms() {
+	for _, alg := range keys.Kinds() {
 		n := 0.0
-		if _, _, err := a.signing.Active(ctx, alg); err == nil {
+		if _, err := a.signing.Active(ctx, alg); err == nil {
 			n = 1
 		}
 		m <- prometheus.MustNewConstMetric(activeDesc, prometheus.GaugeValue, n, alg)

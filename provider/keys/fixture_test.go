@@ -71,7 +71,7 @@ func sign(t testing.TB, k *Set, alg, typ string) string {
 
 func activeKid(t testing.TB, k *Set, alg string) string {
 	t.Helper()
-	kid, _, err := k.Active(t.Context(), alg)
+	kid, err := k.Active(t.Context(), alg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,8 @@
-// Package keys is about the keys that the provider signs with: how they are made
-// once whatever the number of nodes, sealed at rest, published, rotated, revoked
-// and forgotten. It owns signing_keys. It knows algorithms and JWS, and nothing of
-// OpenID Connect: what a token says, and when it ends, is provider's.
+// Package keys is about the provider's own keys, those that it signs with and
+// those that others encrypt to: how they are made once whatever the number of
+// nodes, sealed at rest, published, rotated, revoked and forgotten. It owns
+// provider_keys. It knows algorithms, JWS and JWE, and nothing of OpenID Connect:
+// what a token says, and when it ends, is provider's.
 package keys
 
 import (
@@ -19,21 +20,10 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
-// The algorithms that this provider signs with. Each has its own key, so that
-// the key alone decides the algorithm a signature is checked with.
-const (
-	ES256 = "ES256" // access tokens, and the ID tokens of clients that ask for it
-	RS256 = "RS256" // the default of id_token_signed_response_alg
-	PS256 = "PS256"
-	EdDSA = "EdDSA"
-)
-
-// Algorithms lists what there is a key for.
-func Algorithms() []string { return []string{RS256, PS256, ES256, EdDSA} }
-
 // A key's life. Only an active key signs; pending, active and retiring ones are
 // published; a retired one still proves an old id_token_hint; a revoked one
-// proves nothing.
+// proves nothing. One that others encrypt to opens as soon as it is published,
+// and retiring, when it no longer is; retired, it is erased.
 const (
 	statePending  = "pending"
 	stateActive   = "active"
@@ -45,21 +35,22 @@ const (
 // Errors of a Set.
 var (
 	// ErrUnknown is returned for a kid that does not exist or is revoked.
-	ErrUnknown = errors.New("no such signing key")
+	ErrUnknown = errors.New("no such key")
 	// ErrStale is returned when the database could not be asked for so
 	// long that a key may have been revoked without this node knowing.
-	ErrStale = errors.New("signing keys are out of date")
+	ErrStale = errors.New("the provider's keys are out of date")
 )
 
 // Policy says how long keys live and how long others may remember them. The
 // zero value of a field means its default.
 type Policy struct {
-	CacheLifetime time.Duration // max-age of the JWKS; 15 minutes
-	TokenLifetime time.Duration // the longest life of a token we sign; 10 minutes
-	Skew          time.Duration // tolerance for clocks and slow nodes; 1 minute
-	Rotation      time.Duration // age at which an active key is replaced; 90 days
-	Remember      time.Duration // how long a retired key still proves a hint; 400 days
-	Poll          time.Duration // how often the database is asked; 2 seconds
+	CacheLifetime  time.Duration // max-age of the JWKS; 15 minutes
+	TokenLifetime  time.Duration // the longest life of a token we sign; 10 minutes
+	SealedLifetime time.Duration // how long before it is sent something may have been encrypted; 1 hour
+	Skew           time.Duration // tolerance for clocks and slow nodes; 1 minute
+	Rotation       time.Duration // age at which an active key is replaced; 90 days
+	Remember       time.Duration // how long a retired key still proves a hint; 400 days
+	Poll           time.Duration // how often the database is asked; 2 seconds
 }
 
 func (p Policy) withDefaults() Policy {
@@ -70,6 +61,7 @@ func (p Policy) withDefaults() Policy {
 	}
 	or(&p.CacheLifetime, 15*time.Minute)
 	or(&p.TokenLifetime, 10*time.Minute)
+	or(&p.SealedLifetime, time.Hour)
 	or(&p.Skew, time.Minute)
 	or(&p.Rotation, 90*24*time.Hour)
 	or(&p.Remember, 400*24*time.Hour)
@@ -82,8 +74,15 @@ func (p Policy) withDefaults() Policy {
 // JWKS a moment before its publication has fetched it again by then.
 func (p Policy) beforeUse() time.Duration { return p.CacheLifetime + p.Skew }
 
-// afterUse is how long a key stays published after its last signature.
-func (p Policy) afterUse() time.Duration { return p.TokenLifetime + p.CacheLifetime + p.Skew }
+// afterUse is how long a key stays published after its last signature, and how
+// long one that others encrypt to opens after it was last published.
+func (p Policy) afterUse(alg string) time.Duration {
+	life := p.TokenLifetime
+	if useOf(alg) == useEncryption {
+		life = p.SealedLifetime
+	}
+	return life + p.CacheLifetime + p.Skew
+}
 
 // Deps is what a Set needs.
 type Deps struct {
@@ -95,8 +94,8 @@ type Deps struct {
 	Generate func(alg string) (crypto.Signer, error) // makes private keys; nil makes RSA ones of 3072 bits. For tests
 }
 
-// Set holds the signing keys of every node: rows in the database, followed
-// from memory. Signing and verifying never wait for the database.
+// Set holds the provider's keys of every node: rows in the database, followed
+// from memory. Signing, verifying and decrypting never wait for the database.
 type Set struct {
 	store    *store
 	db       *database.DB
@@ -147,11 +146,11 @@ func (k *Set) load(ctx context.Context) error {
 	asked := time.Now() // before reading: what is read may change meanwhile
 	rows, now, err := k.store.all(ctx)
 	if err != nil {
-		return fmt.Errorf("load signing keys: %w", err)
+		return fmt.Errorf("load the provider's keys: %w", err)
 	}
 	s, err := k.snapshotOf(rows, k.snap.Load())
 	if err != nil {
-		return fmt.Errorf("load signing keys: %w", err)
+		return fmt.Errorf("load the provider's keys: %w", err)
 	}
 	s.asked, s.now = asked, now
 	k.snap.Store(s)
@@ -197,17 +196,25 @@ const loadTimeout = 3 * time.Second
 // and verifying. It is shorter than the skew that published keys are kept for.
 func (k *Set) staleAfter() time.Duration { return max(k.policy.Skew/2, 4*k.policy.Poll) }
 
-// Active is the key that signs with alg now.
-func (k *Set) Active(ctx context.Context, alg string) (kid string, signer crypto.Signer, err error) {
+// Active names the key that is in use for alg now.
+func (k *Set) Active(ctx context.Context, alg string) (kid string, err error) {
+	one, err := k.active(ctx, alg)
+	if err != nil {
+		return "", err
+	}
+	return one.kid, nil
+}
+
+func (k *Set) active(ctx context.Context, alg string) (*key, error) {
 	s, err := k.current(ctx)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	key, ok := s.active[alg]
+	one, ok := s.active[alg]
 	if !ok {
-		return "", nil, fmt.Errorf("%w: none is active for %s", ErrUnknown, alg)
+		return nil, fmt.Errorf("%w: none is active for %s", ErrUnknown, alg)
 	}
-	return key.kid, key.private, nil
+	return one, nil
 }
 
 // TokenLifetime is how long a token may live that a key signs at its last moment.

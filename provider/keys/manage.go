@@ -11,24 +11,29 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Key is what staff may know about a signing key.
+// Key is what staff may know about a key.
 type Key struct {
 	Kid            string     `json:"kid"`
+	Use            string     `json:"use"` // sig, or enc: others encrypt to it
 	Algorithm      string     `json:"alg"`
 	State          string     `json:"state"`
 	CreatedAt      time.Time  `json:"created_at"`
-	SignsFrom      time.Time  `json:"signs_from"` // planned for a pending key
-	PublishedUntil *time.Time `json:"published_until,omitempty"`
+	SignsFrom      time.Time  `json:"signs_from"`                // in use from; planned for a pending key
+	PublishedUntil *time.Time `json:"published_until,omitempty"` // of one that signed
+	OpensUntil     *time.Time `json:"opens_until,omitempty"`     // of one that others encrypt to
 	ForgottenAt    *time.Time `json:"forgotten_at,omitempty"`
 }
 
 func (r row) info() Key {
 	i := Key{
-		Kid: r.Kid, Algorithm: r.Alg, State: r.State, CreatedAt: r.CreatedAt.Time, SignsFrom: r.ActivatesAt.Time,
+		Kid: r.Kid, Use: useOf(r.Alg), Algorithm: r.Alg, State: r.State, CreatedAt: r.CreatedAt.Time, SignsFrom: r.ActivatesAt.Time,
 		PublishedUntil: r.PublishedUntil.Ptr(), ForgottenAt: r.ExpiresAt.Ptr(),
 	}
 	if !r.ActivatedAt.IsZero() {
 		i.SignsFrom = r.ActivatedAt.Time
+	}
+	if i.Use == useEncryption {
+		i.PublishedUntil, i.OpensUntil = nil, i.PublishedUntil
 	}
 	return i
 }
@@ -38,10 +43,10 @@ func (r row) info() Key {
 func (k *Set) Ensure(ctx context.Context) error {
 	rows, _, err := k.store.all(ctx)
 	if err != nil {
-		return fmt.Errorf("look for signing keys: %w", err)
+		return fmt.Errorf("look for the provider's keys: %w", err)
 	}
 	var g errgroup.Group
-	for _, alg := range Algorithms() {
+	for _, alg := range Kinds() {
 		if slices.ContainsFunc(rows, func(r row) bool { return r.Alg == alg && (r.State == stateActive || r.State == statePending) }) {
 			continue
 		}
@@ -73,7 +78,7 @@ func (k *Set) make(ctx context.Context, by audit.Actor, alg, state string) (kid 
 func (k *Set) newRow(alg, state string) (row, error) {
 	private, err := k.generate(alg)
 	if err != nil {
-		return row{}, fmt.Errorf("make signing key: %w", err)
+		return row{}, fmt.Errorf("make key: %w", err)
 	}
 	return k.rowOf(alg, state, private)
 }
@@ -85,15 +90,15 @@ func (k *Set) rowOf(alg, state string, private crypto.Signer) (row, error) {
 	}
 	jwk, err := public.MarshalJSON()
 	if err != nil {
-		return row{}, fmt.Errorf("encode signing key: %w", err)
+		return row{}, fmt.Errorf("encode key: %w", err)
 	}
 	sealed, err := k.seal(public.KeyID, alg, private)
 	if err != nil {
-		return row{}, fmt.Errorf("seal signing key: %w", err)
+		return row{}, fmt.Errorf("seal key: %w", err)
 	}
 	proof, err := k.wrap.Encrypt(nil, provenFor(public.KeyID, alg))
 	if err != nil {
-		return row{}, fmt.Errorf("seal signing key: %w", err)
+		return row{}, fmt.Errorf("seal key: %w", err)
 	}
 	return row{Kid: public.KeyID, Alg: alg, State: state, PublicJWK: string(jwk), Proof: proof, Sealed: sealed}, nil
 }
@@ -106,7 +111,7 @@ func (k *Set) insert(ctx context.Context, by audit.Actor, row row) (bool, error)
 	}
 	made, err := k.store.add(ctx, row, usable)
 	if err != nil {
-		return false, fmt.Errorf("insert signing key: %w", err)
+		return false, fmt.Errorf("insert key: %w", err)
 	}
 	if !made {
 		return false, nil
@@ -118,26 +123,26 @@ func event(t audit.Type, by audit.Actor, kid, alg string) audit.Event {
 	return audit.Event{Type: t, Outcome: audit.Succeeded, Actor: by, Details: map[string]string{"key": kid, "alg": alg}}
 }
 
-// Rotate publishes a new key for alg; it will sign once every cached JWKS
-// holds it. While one is on its way, Rotate answers with that one: any number
+// Rotate publishes a new key for alg; it will sign, or be the only one that is
+// published to encrypt to, once every cached JWKS holds it. While one is on its way, Rotate answers with that one: any number
 // of rotations at once leave one new key.
 func (k *Set) Rotate(ctx context.Context, by audit.Actor, alg string) (Key, error) {
-	if !slices.Contains(Algorithms(), alg) {
-		return Key{}, fmt.Errorf("rotate signing keys: no algorithm %q", alg)
+	if !slices.Contains(Kinds(), alg) {
+		return Key{}, fmt.Errorf("rotate keys: no algorithm %q", alg)
 	}
 	for range 3 { // the pending key found may be promoted before it is read
-		if next, ok, err := k.find(ctx, alg, statePending); err != nil || ok {
+		if next, ok, err := k.listed(ctx, alg, statePending); err != nil || ok {
 			return next, err
 		}
 		kid, made, err := k.make(ctx, by, alg, statePending)
 		if err != nil {
-			return Key{}, fmt.Errorf("rotate signing keys: %w", err)
+			return Key{}, fmt.Errorf("rotate keys: %w", err)
 		}
 		if made {
 			return k.announce(ctx, kid)
 		}
 	}
-	return Key{}, fmt.Errorf("rotate signing keys: %s keeps changing", alg)
+	return Key{}, fmt.Errorf("rotate keys: %s keeps changing", alg)
 }
 
 func (k *Set) announce(ctx context.Context, kid string) (Key, error) {
@@ -151,7 +156,7 @@ func (k *Set) announce(ctx context.Context, kid string) (Key, error) {
 	return Key{Kid: kid}, err
 }
 
-func (k *Set) find(ctx context.Context, alg, state string) (Key, bool, error) {
+func (k *Set) listed(ctx context.Context, alg, state string) (Key, bool, error) {
 	all, err := k.List(ctx)
 	if err != nil {
 		return Key{}, false, err
@@ -167,7 +172,7 @@ func (k *Set) find(ctx context.Context, alg, state string) (Key, bool, error) {
 func (k *Set) List(ctx context.Context) ([]Key, error) {
 	rows, _, err := k.store.all(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list signing keys: %w", err)
+		return nil, fmt.Errorf("list keys: %w", err)
 	}
 	infos := make([]Key, len(rows))
 	for i, r := range rows {
@@ -196,7 +201,7 @@ func (k *Set) Revoke(ctx context.Context, by audit.Actor, kid string) error {
 	}
 	err = k.db.InTx(ctx, func(ctx context.Context) error { return k.revoke(ctx, by, kid, spare) })
 	if err != nil {
-		return fmt.Errorf("revoke signing key: %w", err)
+		return fmt.Errorf("revoke key: %w", err)
 	}
 	return k.Load(ctx)
 }

@@ -14,12 +14,12 @@ import (
 func (k *Set) Rewrap(ctx context.Context, by audit.Actor) (changed, total int, err error) {
 	rows, _, err := k.store.all(ctx)
 	if err != nil {
-		return 0, 0, fmt.Errorf("rewrap signing keys: %w", err)
+		return 0, 0, fmt.Errorf("rewrap keys: %w", err)
 	}
 	for _, r := range rows {
 		done, err := k.rewrap(ctx, by, r)
 		if err != nil {
-			return changed, len(rows), fmt.Errorf("rewrap signing key %s: %w", r.Kid, err)
+			return changed, len(rows), fmt.Errorf("rewrap key %s: %w", r.Kid, err)
 		}
 		if done {
 			changed++

@@ -20,9 +20,9 @@ func (k *Set) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil && !down:
-			k.log.ErrorContext(ctx, "signing keys cannot be followed", "error", err)
+			k.log.ErrorContext(ctx, "the provider's keys cannot be followed", "error", err)
 		case err == nil && down:
-			k.log.InfoContext(ctx, "signing keys are followed again")
+			k.log.InfoContext(ctx, "the provider's keys are followed again")
 		}
 		down = err != nil
 		select {
@@ -90,7 +90,7 @@ func (k *Set) pending(alg string) bool {
 // is due and no other node has done so.
 func (k *Set) promote(ctx context.Context, alg string) error {
 	return k.db.InTx(ctx, func(ctx context.Context) error {
-		if _, err := k.store.retire(ctx, alg, k.policy.afterUse()); err != nil {
+		if _, err := k.store.retire(ctx, alg, k.policy.afterUse(alg)); err != nil {
 			return err
 		}
 		kid, err := k.store.promote(ctx, alg, false)

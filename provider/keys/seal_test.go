@@ -23,7 +23,7 @@ func TestRewrapMovesEveryKeyToTheNewSeal(t *testing.T) {
 
 		second := addKey(t, m)
 		moved := newSet(t, db, primary(t, m, second))
-		all := len(Algorithms()) + 1
+		all := len(Kinds()) + 1
 		for _, want := range []int{all, 0} { // and again: nothing is left to do
 			changed, total, err := moved.Rewrap(t.Context(), operator())
 			if err != nil || changed != want || total != all {
@@ -72,8 +72,8 @@ func TestSealedKeyCannotBeMovedToAnotherRow(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		wrap := keystest.AEAD(t)
 		ensured(t, db, wrap)
-		err := db.Write(t.Context()).Exec(`UPDATE signing_keys SET sealed =
-			(SELECT s.sealed FROM signing_keys s WHERE s.alg = 'PS256') WHERE alg = 'RS256'`).Error
+		err := db.Write(t.Context()).Exec(`UPDATE provider_keys SET sealed =
+			(SELECT s.sealed FROM provider_keys s WHERE s.alg = 'PS256') WHERE alg = 'RS256'`).Error
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,12 +113,12 @@ func TestAKeyThatThisProgramDidNotMakeIsRefused(t *testing.T) {
 		}
 		kept := row.PublicJWK
 		var old string
-		if err := db.Read(t.Context()).Raw(`SELECT public_jwk FROM signing_keys WHERE alg = 'ES256'`).Scan(&old).Error; err != nil {
+		if err := db.Read(t.Context()).Raw(`SELECT public_jwk FROM provider_keys WHERE alg = 'ES256'`).Scan(&old).Error; err != nil {
 			t.Fatal(err)
 		}
-		change(`UPDATE signing_keys SET public_jwk = ? WHERE alg = 'ES256'`, kept)
-		change(`UPDATE signing_keys SET public_jwk = ? WHERE alg = 'ES256'`, strings.Replace(kept, row.Kid, activeOf(t, db), 1))
-		if err := db.Write(t.Context()).Exec(`UPDATE signing_keys SET public_jwk = ? WHERE alg = 'ES256'`, old).Error; err != nil {
+		change(`UPDATE provider_keys SET public_jwk = ? WHERE alg = 'ES256'`, kept)
+		change(`UPDATE provider_keys SET public_jwk = ? WHERE alg = 'ES256'`, strings.Replace(kept, row.Kid, activeOf(t, db), 1))
+		if err := db.Write(t.Context()).Exec(`UPDATE provider_keys SET public_jwk = ? WHERE alg = 'ES256'`, old).Error; err != nil {
 			t.Fatal(err)
 		}
 		if err := newSet(t, db, wrap).Load(t.Context()); err != nil {
@@ -135,7 +135,7 @@ func TestAKeyThatThisProgramDidNotMakeIsRefused(t *testing.T) {
 
 func activeOf(t *testing.T, db *database.DB) (kid string) {
 	t.Helper()
-	err := db.Read(t.Context()).Raw(`SELECT kid FROM signing_keys WHERE alg = 'ES256' AND state = 'active'`).Scan(&kid).Error
+	err := db.Read(t.Context()).Raw(`SELECT kid FROM provider_keys WHERE alg = 'ES256' AND state = 'active'`).Scan(&kid).Error
 	if err != nil {
 		t.Fatal(err)
 	}

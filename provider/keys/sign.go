@@ -32,7 +32,10 @@ type Header struct {
 // Sign signs claims with the active key of alg; typ says in the header what
 // kind of token it is, and may be empty.
 func (k *Set) Sign(ctx context.Context, alg, typ string, claims any) (string, error) {
-	kid, private, err := k.Active(ctx, alg)
+	if useOf(alg) != useSignature {
+		return "", fmt.Errorf("sign token: no signatures are made with %s", alg)
+	}
+	one, err := k.active(ctx, alg)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
@@ -46,7 +49,7 @@ func (k *Set) Sign(ctx context.Context, alg, typ string, claims any) (string, er
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{
 		Algorithm: jose.SignatureAlgorithm(alg),
-		Key:       jose.JSONWebKey{Key: private, KeyID: kid},
+		Key:       jose.JSONWebKey{Key: one.private, KeyID: one.kid},
 	}, opts)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
@@ -67,11 +70,11 @@ func (k *Set) Verify(ctx context.Context, token, typ string) ([]byte, Header, er
 	if err != nil || h.Typ != typ {
 		return nil, Header{}, ErrBadToken
 	}
-	key, err := k.verifier(ctx, h.Kid)
+	key, err := k.find(ctx, h.Kid)
 	if err != nil {
 		return nil, Header{}, err
 	}
-	if key == nil || key.alg != h.Alg {
+	if key == nil || key.alg != h.Alg || useOf(key.alg) != useSignature {
 		return nil, Header{}, ErrBadToken
 	}
 	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(key.alg)})
@@ -85,9 +88,9 @@ func (k *Set) Verify(ctx context.Context, token, typ string) ([]byte, Header, er
 	return claims, h, nil
 }
 
-// verifier is the key of that kid; nil if there is none. A kid never seen may
-// be one that another node has just made.
-func (k *Set) verifier(ctx context.Context, kid string) (*key, error) {
+// find is the key of that kid; nil if there is none. A kid never seen may be one
+// that another node has just made.
+func (k *Set) find(ctx context.Context, kid string) (*key, error) {
 	s, err := k.current(ctx)
 	if err != nil {
 		return nil, err

@@ -88,11 +88,11 @@ func TestForeignJOSEIsRefused(t *testing.T) {
 
 func forgeries(t *testing.T, k *Set, good string) map[string]string {
 	kid, rsaKid := activeKid(t, k, ES256), activeKid(t, k, RS256)
-	_, private, err := k.Active(t.Context(), ES256)
+	es256, err := k.active(t.Context(), ES256)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours := func(input []byte) []byte { return ecdsaSign(t, private.(*ecdsa.PrivateKey), input) }
+	ours := func(input []byte) []byte { return ecdsaSign(t, es256.private.(*ecdsa.PrivateKey), input) }
 	mallory, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)

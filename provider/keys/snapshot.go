@@ -21,7 +21,7 @@ import (
 // rsaBits is what ASVS 11.2.3 asks for.
 const rsaBits = 3072
 
-// key is one signing key in memory. private is nil unless it may sign.
+// key is one key in memory. private is nil unless it may sign or decrypt.
 type key struct {
 	kid, alg, state string
 	public          jose.JSONWebKey
@@ -32,7 +32,7 @@ type key struct {
 // changed, only replaced.
 type snapshot struct {
 	active map[string]*key // by algorithm
-	byKid  map[string]*key // all that verify
+	byKid  map[string]*key // all that verify or decrypt
 	due    []row           // those whose next state may be near
 	jwks   []byte          // rendered before anybody asks
 	asked  time.Time       // this node's clock, before the database was read
@@ -61,7 +61,7 @@ func (k *Set) snapshotOf(rows []row, last *snapshot) (*snapshot, error) {
 		if r.State == stateActive {
 			s.active[r.Alg] = one
 		}
-		if r.State != stateRetired {
+		if r.published() {
 			published = append(published, one.public)
 		}
 	}
@@ -72,6 +72,30 @@ func (k *Set) snapshotOf(rows []row, last *snapshot) (*snapshot, error) {
 	return s, nil
 }
 
+// published reports whether services are told of the key.
+func (r row) published() bool {
+	switch r.State {
+	case statePending, stateActive:
+		return true
+	case stateRetiring:
+		return useOf(r.Alg) == useSignature
+	default:
+		return false
+	}
+}
+
+// usable reports whether the private part is needed.
+func (r row) usable() bool {
+	switch r.State {
+	case statePending, stateActive:
+		return true
+	case stateRetiring:
+		return useOf(r.Alg) == useEncryption
+	default:
+		return false
+	}
+}
+
 func (k *Set) open(r row, known *key) (*key, error) {
 	if known == nil || known.kid != r.Kid || known.alg != r.Alg {
 		var err error
@@ -80,7 +104,7 @@ func (k *Set) open(r row, known *key) (*key, error) {
 		}
 	}
 	one := &key{kid: r.Kid, alg: r.Alg, state: r.State, public: known.public}
-	if r.State != statePending && r.State != stateActive {
+	if !r.usable() {
 		return one, nil
 	}
 	if one.private = known.private; one.private != nil {
@@ -102,7 +126,7 @@ func (k *Set) prove(r row) (*key, error) {
 		return nil, fmt.Errorf("read its public part: %w", err)
 	}
 	kid, err := thumbprint(one.public)
-	if err != nil || kid != r.Kid || one.public.KeyID != r.Kid || one.public.Algorithm != r.Alg || !one.public.IsPublic() {
+	if err != nil || kid != r.Kid || one.public.KeyID != r.Kid || one.public.Algorithm != namedAlg(r.Alg) || one.public.Use != useOf(r.Alg) || !one.public.IsPublic() {
 		return nil, errors.New("its public part belongs to another key")
 	}
 	return one, nil
@@ -113,7 +137,7 @@ func (k *Set) prove(r row) (*key, error) {
 func (k *Set) seal(kid, alg string, private crypto.Signer) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return nil, fmt.Errorf("encode signing key: %w", err)
+		return nil, fmt.Errorf("encode key: %w", err)
 	}
 	defer clear(der)
 	return k.wrap.Encrypt(der, sealedFor(kid, alg))
@@ -131,7 +155,7 @@ func (k *Set) unseal(r row) (crypto.Signer, error) {
 	}
 	private, ok := parsed.(crypto.Signer)
 	if !ok {
-		return nil, errors.New("its private part cannot sign")
+		return nil, errors.New("its private part is of no kind that is known")
 	}
 	return private, nil
 }
@@ -144,20 +168,20 @@ func provenFor(kid, alg string) []byte { return []byte("public-key/v1|" + kid + 
 // a transaction.
 func generate(alg string) (crypto.Signer, error) {
 	switch alg {
-	case RS256, PS256:
+	case RS256, PS256, RSAOAEP:
 		return rsa.GenerateKey(rand.Reader, rsaBits)
-	case ES256:
+	case ES256, ECDHES:
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case EdDSA:
 		_, private, err := ed25519.GenerateKey(rand.Reader)
 		return private, err
 	}
-	return nil, fmt.Errorf("no signing keys of algorithm %q", alg)
+	return nil, fmt.Errorf("no keys of algorithm %q", alg)
 }
 
 // publicKey is the public part as it is published.
 func publicKey(alg string, private crypto.Signer) (jose.JSONWebKey, error) {
-	j := jose.JSONWebKey{Key: private.Public(), Algorithm: alg, Use: "sig"}
+	j := jose.JSONWebKey{Key: private.Public(), Algorithm: namedAlg(alg), Use: useOf(alg)}
 	var err error
 	j.KeyID, err = thumbprint(j)
 	return j, err
@@ -168,7 +192,7 @@ func publicKey(alg string, private crypto.Signer) (jose.JSONWebKey, error) {
 func thumbprint(j jose.JSONWebKey) (string, error) {
 	sum, err := j.Thumbprint(crypto.SHA256)
 	if err != nil {
-		return "", fmt.Errorf("name signing key: %w", err)
+		return "", fmt.Errorf("name key: %w", err)
 	}
 	return typable(base64.RawURLEncoding.EncodeToString(sum)), nil
 }

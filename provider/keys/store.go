@@ -9,23 +9,23 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// row is one row of signing_keys, in every state but the forgotten ones.
+// row is one row of provider_keys, in every state but the forgotten ones.
 type row struct {
 	Kid            string
 	Alg            string
 	State          string
 	PublicJWK      string `gorm:"column:public_jwk"`
 	Proof          []byte // that this program made the key
-	Sealed         []byte // the private key; NULL once it no longer signs
+	Sealed         []byte // the private key; NULL once it is of no use
 	CreatedAt      database.Time
 	ActivatesAt    database.Time // of a pending key: not before
 	ActivatedAt    database.Time
-	PublishedUntil database.Time // of a retiring key: then retired
+	PublishedUntil database.Time // of a retiring key, which others may still be using: then retired
 	ExpiresAt      database.Time // of a retired or revoked key: then forgotten
 	Now            database.Time // the database's clock at the read
 }
 
-// store is the only writer of signing_keys. Every change is one conditional
+// store is the only writer of provider_keys. Every change is one conditional
 // statement, so any number of nodes may try the same one.
 type store struct{ db *database.DB }
 
@@ -34,7 +34,7 @@ func (s *store) all(ctx context.Context) ([]row, time.Time, error) {
 	var rows []row
 	err := s.db.Read(ctx).Raw(`SELECT kid, alg, state, public_jwk, proof, sealed, created_at,
 		activates_at, activated_at, published_until, expires_at, ? AS now
-		FROM signing_keys ORDER BY alg, created_at, kid`, s.db.NowExpr()).Scan(&rows).Error
+		FROM provider_keys ORDER BY alg, created_at, kid`, s.db.NowExpr()).Scan(&rows).Error
 	if err != nil || len(rows) == 0 {
 		return nil, time.Time{}, err
 	}
@@ -47,21 +47,25 @@ func (s *store) add(ctx context.Context, r row, usable time.Duration) (bool, err
 	if r.State == stateActive {
 		activated = s.db.NowExpr()
 	}
-	res := s.db.Write(ctx).Exec(`INSERT INTO signing_keys
+	res := s.db.Write(ctx).Exec(`INSERT INTO provider_keys
 		(kid, alg, state, public_jwk, proof, sealed, created_at, activates_at, activated_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		r.Kid, r.Alg, r.State, r.PublicJWK, r.Proof, r.Sealed, s.db.NowExpr(), s.db.NowPlus(usable), activated)
 	return res.RowsAffected == 1, res.Error
 }
 
-// retire ends the signing of alg's active key if a successor is due. Its
-// private part is erased at once; nodes that have not heard yet hold it in
-// memory for some seconds more.
+// retire ends the use of alg's active key if a successor is due. The private
+// part of one that signed is erased at once; nodes that have not heard yet hold
+// it in memory for some seconds more. One that others encrypt to keeps it.
 func (s *store) retire(ctx context.Context, alg string, published time.Duration) (bool, error) {
-	res := s.db.Write(ctx).Exec(`UPDATE signing_keys SET state = 'retiring', sealed = NULL, published_until = ?
+	kept := clause.Expr{SQL: "NULL"}
+	if useOf(alg) == useEncryption {
+		kept = clause.Expr{SQL: "sealed"}
+	}
+	res := s.db.Write(ctx).Exec(`UPDATE provider_keys SET state = 'retiring', sealed = ?, published_until = ?
 		WHERE alg = ? AND state = 'active' AND EXISTS (
-			SELECT 1 FROM signing_keys p WHERE p.alg = ? AND p.state = 'pending' AND p.activates_at <= ?)`,
-		s.db.NowPlus(published), alg, alg, s.db.NowExpr())
+			SELECT 1 FROM provider_keys p WHERE p.alg = ? AND p.state = 'pending' AND p.activates_at <= ?)`,
+		kept, s.db.NowPlus(published), alg, alg, s.db.NowExpr())
 	return res.RowsAffected == 1, res.Error
 }
 
@@ -73,33 +77,33 @@ func (s *store) promote(ctx context.Context, alg string, early bool) (kid string
 	if early {
 		due = clause.Expr{SQL: "1 = 1"}
 	}
-	err = q.Raw(`UPDATE signing_keys SET state = 'active', activated_at = ?
+	err = q.Raw(`UPDATE provider_keys SET state = 'active', activated_at = ?
 		WHERE alg = ? AND state = 'pending' AND ?
-		AND NOT EXISTS (SELECT 1 FROM signing_keys a WHERE a.alg = ? AND a.state = 'active')
+		AND NOT EXISTS (SELECT 1 FROM provider_keys a WHERE a.alg = ? AND a.state = 'active')
 		RETURNING kid`, s.db.NowExpr(), alg, due, alg).Scan(&kid).Error
 	return kid, err
 }
 
-// settle retires what need no longer be published and forgets what no
-// signature can need.
+// settle retires what need no longer be published, or open anything, and
+// forgets what no signature can need.
 func (s *store) settle(ctx context.Context, remember time.Duration) error {
-	err := s.db.Write(ctx).Exec(`UPDATE signing_keys SET state = 'retired', expires_at = ?
+	err := s.db.Write(ctx).Exec(`UPDATE provider_keys SET state = 'retired', sealed = NULL, expires_at = ?
 		WHERE state = 'retiring' AND published_until <= ?`, s.db.NowPlus(remember), s.db.NowExpr()).Error
 	if err != nil {
 		return err
 	}
-	return s.db.Write(ctx).Exec(`DELETE FROM signing_keys WHERE expires_at <= ?`, s.db.NowExpr()).Error
+	return s.db.Write(ctx).Exec(`DELETE FROM provider_keys WHERE expires_at <= ?`, s.db.NowExpr()).Error
 }
 
 // revoke ends a key whatever it was, and says what it was.
 func (s *store) revoke(ctx context.Context, kid string, remember time.Duration) (was row, err error) {
 	for range 10 { // the state may change between the two statements
 		was = row{}
-		err = s.db.Write(ctx).Raw(`SELECT kid, alg, state FROM signing_keys WHERE kid = ?`, kid).Scan(&was).Error
+		err = s.db.Write(ctx).Raw(`SELECT kid, alg, state FROM provider_keys WHERE kid = ?`, kid).Scan(&was).Error
 		if err != nil || was.Kid == "" || was.State == stateRevoked {
 			return was, err
 		}
-		res := s.db.Write(ctx).Exec(`UPDATE signing_keys SET state = 'revoked', sealed = NULL, expires_at = ?
+		res := s.db.Write(ctx).Exec(`UPDATE provider_keys SET state = 'revoked', sealed = NULL, expires_at = ?
 			WHERE kid = ? AND state = ?`, s.db.NowPlus(remember), kid, was.State)
 		if res.Error != nil || res.RowsAffected == 1 {
 			return was, res.Error
@@ -112,12 +116,12 @@ func (s *store) revoke(ctx context.Context, kid string, remember time.Duration) 
 // was erased meanwhile stays so.
 func (s *store) reseal(ctx context.Context, old, anew row) (bool, error) {
 	if len(anew.Sealed) > 0 {
-		res := s.db.Write(ctx).Exec(`UPDATE signing_keys SET proof = ?, sealed = ? WHERE kid = ? AND proof = ? AND sealed = ?`,
+		res := s.db.Write(ctx).Exec(`UPDATE provider_keys SET proof = ?, sealed = ? WHERE kid = ? AND proof = ? AND sealed = ?`,
 			anew.Proof, anew.Sealed, old.Kid, old.Proof, old.Sealed)
 		if res.Error != nil || res.RowsAffected == 1 {
 			return res.Error == nil, res.Error
 		}
 	}
-	res := s.db.Write(ctx).Exec(`UPDATE signing_keys SET proof = ? WHERE kid = ? AND proof = ?`, anew.Proof, old.Kid, old.Proof)
+	res := s.db.Write(ctx).Exec(`UPDATE provider_keys SET proof = ? WHERE kid = ? AND proof = ?`, anew.Proof, old.Kid, old.Proof)
 	return res.RowsAffected == 1, res.Error
 }
