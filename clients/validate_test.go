@@ -315,3 +315,44 @@ func FuzzDocument(f *testing.F) {
 		}
 	})
 }
+
+// FuzzOwnDocument: whatever registers itself gets nothing that an administrator
+// gives, and leaves nothing that a database does not store.
+func FuzzOwnDocument(f *testing.F) {
+	f.Add(`{"redirect_uris": ["https://a.example/cb"], "client_name": "a", "client_name#it": "b", "consent": "trusted"}`, false)
+	f.Add(`{"redirect_uris": ["https://a.example/cb"], "request_uris": ["https://a.example/o#x"], "resources": ["urn:x"], "may_introspect": true}`, false)
+	f.Add(`{"grant_types": ["`+GrantDeviceCode+`"], "token_endpoint_auth_method": "none", "client_uri": "https://b.example", "sector": "b.example"}`, true)
+	f.Add(`{"grant_types": ["`+GrantTokenExchange+`"], "token_exchange": ["https://b.example"], "own_audiences": ["x"], "profile": "fapi2"}`, true)
+	f.Add(`{"redirect_uris": ["it.app:/x"], "token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_ip": "::1%\u0000", "require_pkce": false}`, true)
+	f.Add(`{"redirect_uris": ["https://a.example/"], "default_max_age": 1e400, "scope": "openid\u000bx", "jwks": {"keys": [{"kty": "RSA", "n": "AA", "e": "Ag"}]}}`, false)
+	f.Fuzz(func(t *testing.T, text string, invited bool) {
+		d, err := DecodeOwn(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		d, err = d.own(ProfileOAuth21, invited, Client{})
+		if err != nil {
+			return
+		}
+		c, _, err := testRules().client(d)
+		if err != nil {
+			return
+		}
+		if c.Consent != ConsentRemember || c.MayIntrospect || c.Resources != nil || c.TokenExchange != nil || c.OwnAudiences != nil ||
+			c.Profile != ProfileOAuth21 || !c.RequirePKCE || c.Sector != "" || c.Disabled || c.ID != "" {
+			t.Fatalf("%s gives %+v", text, c)
+		}
+		data, err := json.Marshal(c.Document())
+		if err != nil || strings.Contains(string(data), `\u0000`) {
+			t.Fatalf("%s is kept as %s, %v", text, data, err)
+		}
+		if c.AllowsGrant(GrantDeviceCode) && (!invited || c.HostAt("") != "" || c.SectorID() != c.ID) {
+			t.Fatalf("%s: a device at %q in the sector %q", text, c.HostAt(""), c.SectorID())
+		}
+		for _, uri := range c.RedirectURIs {
+			if host := c.HostAt(uri); host != webHost(uri) {
+				t.Fatalf("%s: the host shown for %s is %q", text, uri, host)
+			}
+		}
+	})
+}

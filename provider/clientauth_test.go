@@ -254,3 +254,49 @@ func TestB11AssertionIsUsedOnce(t *testing.T) {
 		other.present(other.assertion("jti", jti)).ok(t)
 	})
 }
+
+// FuzzAssertion: whatever a client signs, with whatever header, is a proof of who
+// it is only if it is for us, from it, and good for a short while.
+func FuzzAssertion(f *testing.F) {
+	a := newInstallation(f, databasetest.Open(f, databasetest.SQLite(f), nil)).asserter(jose.ES256, "")
+	good, err := json.Marshal(a.claims())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(good), "JWT", "")
+	f.Add(`{"iss":"x","iss":"`+a.client.ID+`","sub":"`+a.client.ID+`","aud":[null],"exp":1e400,"jti":"\u0000"}`, "client-authentication+jwt", "crit")
+	f.Add(`{"iss":null,"aud":{},"exp":-0.0,"iat":"1","nbf":9223372036854775808}`, "application/", "jku")
+	f.Fuzz(func(t *testing.T, claims, typ, header string) {
+		options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ))
+		if header != "" && header != "b64" {
+			options = options.WithHeader(jose.HeaderKey(header), typ)
+		}
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: a.key, KeyID: "k"}}, options)
+		if err != nil {
+			return
+		}
+		jws, err := signer.Sign([]byte(claims))
+		if err != nil {
+			return
+		}
+		text, err := jws.CompactSerialize()
+		if err != nil {
+			return
+		}
+		id, _ := assertedClient(text)
+		ok, err := a.provider.checkAssertion(t.Context(), a.client, text)
+		if err != nil {
+			t.Fatalf("%s: %v", claims, err)
+		}
+		if !ok {
+			return
+		}
+		var said assertionClaims
+		if json.Unmarshal([]byte(claims), &said) != nil || id != a.client.ID || said.Issuer != id || said.Subject != id || len(said.Audience) == 0 || said.JTI == "" {
+			t.Errorf("%s passes for an assertion of %s", claims, a.client.ID)
+		}
+		if end, ok := numericDate(said.ExpiresAt); !ok || time.Until(end) > assertionLifetime+assertionSkew || time.Until(end) < -time.Minute {
+			t.Errorf("%s is good until %v", claims, end)
+		}
+	})
+}

@@ -7,7 +7,9 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +20,7 @@ import (
 
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/secrets"
 )
 
 // prover is a client with a key of its own for DPoP.
@@ -292,13 +295,44 @@ func TestNonce(t *testing.T) {
 	}
 }
 
-// FuzzProof: whatever comes as a proof is refused as one, or is one.
+// FuzzProof: whatever comes as a proof is refused as one, or is one; and so is
+// whatever is really signed.
 func FuzzProof(f *testing.F) {
-	f.Add("eyJhbGciOiJFUzI1NiJ9.e30.AA")
-	f.Add("a.b.c")
-	f.Fuzz(func(t *testing.T, text string) {
+	key := must[*ecdsa.PrivateKey](f)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	p := &Provider{issuer: issuer, refreshKey: newSecrets(f).PRF(secrets.Refresh)}
+	now := time.Now()
+	good := fmt.Sprintf(`{"jti":"1","htm":"POST","htu":"%s/token","iat":%d}`, issuer, now.Unix())
+	f.Add("eyJhbGciOiJFUzI1NiJ9.e30.AA", good, "dpop+jwt")
+	f.Add("a.b.c", `{"jti":"1","htm":"POST","htu":"HTTP://LOCALHOST:8080/token?x#y","iat":1e400,"nonce":"AAAA"}`, "DPOP+JWT")
+	f.Add("", `{"iat":-1,"iat":253402300800,"jti":7,"htu":"http://a:b@localhost:8080/%74oken","ath":null}`, "JWT")
+	f.Fuzz(func(t *testing.T, text, claims, typ string) {
 		if _, _, err := openProof(text, proofAlgorithms()); err != nil && asProtocolError(err).Code != codeInvalidProof {
 			t.Errorf("openProof(%q) = %v", text, err)
+		}
+		options := (&jose.SignerOptions{EmbedJWK: true}).WithType(jose.ContentType(typ))
+		signer := must[jose.Signer](t)(jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, options))
+		jws, err := signer.Sign([]byte(claims))
+		if err != nil {
+			return
+		}
+		proof, _, err := openProof(must[string](t)(jws.CompactSerialize()), proofAlgorithms())
+		if err != nil {
+			if typ == dpopType && claims == good || asProtocolError(err).Code != codeInvalidProof {
+				t.Errorf("openProof of %s %q = %v", typ, claims, err)
+			}
+			return
+		}
+		if typ != dpopType {
+			t.Errorf("a %q passes for a proof", typ)
+		}
+		if err := p.checkProof(proof, http.MethodPost, tokenPath, "", now); err != nil {
+			if code := asProtocolError(err).Code; code != codeInvalidProof && code != codeUseNonce {
+				t.Errorf("checkProof(%s) = %v", claims, err)
+			}
+			return
+		}
+		if u, err := url.Parse(proof.URI); err != nil || u.User != nil || !strings.EqualFold(u.Host, "localhost:8080") || u.EscapedPath() != tokenPath {
+			t.Errorf("htu %q passes for the token endpoint", proof.URI)
 		}
 	})
 }
