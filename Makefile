@@ -33,6 +33,7 @@ drill: setup-tools setup-postgresql setup-chromium setup-apache $(assets) fuzz
 
 # What it costs, beside oidc-provider and a floor; docs/performance.md says how.
 bench: setup-postgresql $(assets)
+	@[ bench/peer/node_modules -nt bench/peer/package-lock.json ] || { npm --prefix bench/peer ci --no-audit --no-fund --ignore-scripts --loglevel=error; touch bench/peer/node_modules; }
 	@go run ./bench $(BENCH)
 
 FUZZTIME ?= 30s

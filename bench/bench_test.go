@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 func TestMeasure(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	o := options{rounds: 1, workers: 2, count: 6, window: time.Minute, servers: "idp,idp-sqlite"}
+	o := options{rounds: 1, workers: 2, count: 6, window: time.Minute, servers: "idp,idp-sqlite,floor"}
 	if os.Getenv("IDP_TEST_POSTGRES") == "none" { // make check
 		o.servers = "idp-sqlite"
 	}

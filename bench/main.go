@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -25,6 +26,9 @@ import (
 
 // scope is what services ask for; each server knows it.
 const scope = "openid profile email offline_access"
+
+// redirect is the services' address; browsers are not let through to it.
+const redirect = "http://127.0.0.1:9/callback"
 
 // options are the command line.
 type options struct {
@@ -80,31 +84,64 @@ func (f fleet) stop() {
 	}
 }
 
+// kind is a server that can be measured: its name, whether it is on PostgreSQL,
+// and how it is started.
+type kind struct {
+	name     string
+	postgres bool
+	start    func(ctx context.Context, dir string, database *meter.Postgres, people []citizen) (*server, error)
+}
+
+// kinds are all there are; programs lie in bin.
+func kinds(bin string) []kind {
+	idp := func(name string) func(context.Context, string, *meter.Postgres, []citizen) (*server, error) {
+		return func(ctx context.Context, dir string, database *meter.Postgres, people []citizen) (*server, error) {
+			return startOurs(ctx, name, filepath.Join(bin, "idp"), dir, database, people)
+		}
+	}
+	other := func(name, program string, args ...string) func(context.Context, string, *meter.Postgres, []citizen) (*server, error) {
+		return func(ctx context.Context, dir string, database *meter.Postgres, people []citizen) (*server, error) {
+			return startOther(ctx, name, dir, database, people, program, args...)
+		}
+	}
+	peer, _ := filepath.Abs(filepath.Join("bench", "peer", "server.mjs"))
+	return []kind{
+		{"idp", true, idp("idp")},
+		{"idp-sqlite", false, idp("idp-sqlite")},
+		{"peer", true, other("peer", "node", peer)},
+		{"peer-memory", false, other("peer-memory", "node", peer)},
+		{"floor", true, other("floor", filepath.Join(bin, "floor"))},
+	}
+}
+
 // start builds and starts what was chosen.
 func (o options) start(ctx context.Context, dir string) (f fleet, err error) {
-	program := filepath.Join(dir, "bin", "idp")
-	if err := build(ctx, program, "./cmd/idp", "-tags", "bench"); err != nil {
+	bin := filepath.Join(dir, "bin")
+	if err := build(ctx, filepath.Join(bin, "idp"), "./cmd/idp", "-tags", "bench"); err != nil {
+		return nil, err
+	}
+	if err := build(ctx, filepath.Join(bin, "floor"), "./bench/floor"); err != nil {
 		return nil, err
 	}
 	people := crowd(o.workers)
-	for _, name := range []string{"idp", "idp-sqlite"} {
-		if !chosen(o.servers, name) {
+	for _, k := range kinds(bin) {
+		if !chosen(o.servers, k.name) {
 			continue
 		}
-		home := filepath.Join(dir, name)
+		home := filepath.Join(dir, k.name)
 		if err := os.Mkdir(home, 0o700); err != nil {
 			return f, err
 		}
 		var database *meter.Postgres
-		if name == "idp" {
+		if k.postgres {
 			if database, err = meter.StartPostgres(ctx); err != nil {
 				return f, err
 			}
 		}
-		s, err := startOurs(ctx, name, program, home, database, people)
+		s, err := k.start(ctx, home, database, people)
 		f = append(f, s)
 		if err != nil {
-			return f, err
+			return f, errors.Join(err, s.said())
 		}
 	}
 	return f, nil

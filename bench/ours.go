@@ -56,7 +56,7 @@ func (o *ours) install(ctx context.Context) error {
 	if o.database != nil {
 		url = o.database.URL()
 	}
-	o.target = driver.Target{Issuer: "http://" + listen, Redirect: "http://127.0.0.1:9/callback", Scope: scope}
+	o.target = driver.Target{Issuer: "http://" + listen, Redirect: redirect, Scope: scope}
 	o.environ = []string{
 		"IDP_ISSUER=" + o.target.Issuer, "IDP_LISTEN=" + listen, "IDP_ADMIN_LISTEN=" + admin, "IDP_DATABASE_URL=" + url,
 		"IDP_SECRETS_DIR=" + filepath.Join(o.dir, "secrets"), "IDP_OUTBOX_DIR=" + filepath.Join(o.dir, "outbox"), "IDP_ELIGIBILITY=open",

@@ -44,6 +44,15 @@ func (s *server) run(ctx context.Context, dir, program string, args []string, en
 	return errors.Join(c.Start(), log.Close())
 }
 
+// said is the end of what a program that does not start has said.
+func (s *server) said() error {
+	if s.cmd == nil {
+		return nil
+	}
+	b, err := os.ReadFile(filepath.Join(s.cmd.Dir, "log"))
+	return errors.Join(err, errors.New(string(b[max(0, len(b)-2000):])))
+}
+
 // await waits until a GET of an address is answered with 200.
 func await(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
