@@ -61,6 +61,7 @@ func TestBrowser(t *testing.T) {
 	}
 	maps.Copy(parts, procedures())
 	maps.Copy(parts, ownArea())
+	maps.Copy(parts, devices())
 	for name, part := range parts {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -105,6 +105,9 @@ func (c *demoCommand) open(ctx context.Context, i *invocation, v *services, g *e
 	if err != nil {
 		return err
 	}
+	if service.ScreenID, err = v.registerScreen(ctx, service.Address); err != nil {
+		return err
+	}
 	site, err := service.Handler()
 	if err != nil {
 		return err
@@ -134,7 +137,8 @@ func (c *demoCommand) open(ctx context.Context, i *invocation, v *services, g *e
 
 func (c *demoCommand) tell(out io.Writer, pin credentials.PIN) error {
 	_, err := fmt.Fprintf(out, `
-  Sample service   http://%s   open this one and choose "Entra"
+  Sample service   http://%s   open this one and choose "Entra", or
+                                           enter from its television with a QR code
   Outbox viewer    http://%s   phone, mailbox, PEC, letter box
   Provider         http://%s
 
@@ -167,6 +171,22 @@ func (c *demoCommand) register(ctx context.Context, v *services) (*demo.Service,
 	return &demo.Service{
 		Issuer: v.settings.Issuer, Address: address, ClientID: r.Client.ID, ClientSecret: r.Secret.Reveal(), Scopes: asked,
 	}, nil
+}
+
+// registerScreen makes the sample service's television a client of its own: it
+// keeps no secret, and its user signs in elsewhere.
+func (v *services) registerScreen(ctx context.Context, address string) (id string, err error) {
+	r, err := v.clients.Register(ctx, operator(), clients.Document{
+		Metadata: clients.Metadata{
+			ClientName: "Estratto conto sul televisore", ClientURI: address + "/",
+			TokenEndpointAuthMethod: clients.AuthNone, GrantTypes: []string{clients.GrantDeviceCode}, Scope: clients.ParseScope("openid profile"),
+			Purpose: "Mostrarti i contributi versati a tuo nome su uno schermo grande.",
+		},
+	})
+	if err != nil {
+		return "", fmt.Errorf("register the sample service's television: %w", err)
+	}
+	return r.Client.ID, nil
 }
 
 // beside serves h at address until ctx ends.

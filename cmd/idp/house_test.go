@@ -169,6 +169,9 @@ func (h *house) open(change func(*clients.Document)) *house {
 	service := &demo.Service{
 		Issuer: h.settings.Issuer, Address: h.service, ClientID: r.Client.ID, ClientSecret: h.secret, Scopes: doc.Scope,
 	}
+	if service.ScreenID, err = h.registerScreen(h.t.Context(), h.service); err != nil {
+		h.t.Fatal(err)
+	}
 	site, err := service.Handler()
 	if err != nil {
 		h.t.Fatal(err)

@@ -32,6 +32,7 @@ type Service struct {
 	ClientID     string
 	ClientSecret string
 	Scopes       []string
+	ScreenID     string // the client of its television; without one there is none
 
 	mu       sync.Mutex
 	sessions map[string]*visit
@@ -49,6 +50,7 @@ type visit struct {
 	api               *apiAnswer
 	refreshed         time.Time
 	problem           string
+	screen            *screen
 }
 
 // attempt is a sign-in under way.
@@ -81,6 +83,10 @@ func (s *Service) Handler() (http.Handler, error) {
 	m.HandleFunc("POST /call", s.call)
 	m.HandleFunc("POST /logout", s.logout)
 	m.Handle("GET /api/pensions", s.protect(http.HandlerFunc(pensions)))
+	if s.ScreenID != "" {
+		m.HandleFunc("GET /tv", s.television)
+		m.HandleFunc("POST /tv", s.switchOn)
+	}
 	m.HandleFunc("GET /style.css", style)
 	return http.NewCrossOriginProtection().Handler(m), nil
 }
@@ -138,15 +144,19 @@ func (s *Service) home(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Service) show(w http.ResponseWriter, page string, v *visit) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'")
+	head(w)
 	data := map[string]any{
 		"IDToken": v.idToken, "Userinfo": v.userinfo, "API": v.api, "Problem": v.problem, "Issuer": s.Issuer, "Refreshed": v.refreshed,
-		"CanRefresh": v.token != nil && v.token.RefreshToken != "", "Name": v.userinfo["name"],
+		"CanRefresh": v.token != nil && v.token.RefreshToken != "", "Name": v.userinfo["name"], "Screen": s.ScreenID != "",
 	}
 	v.problem = ""
 	_ = s.pages.ExecuteTemplate(w, page, data)
+}
+
+func head(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'")
 }
 
 // login sends the browser to the provider with state, nonce and PKCE.
