@@ -37,6 +37,7 @@ func (s *Set) functions(w *words) template.FuncMap {
 		"countries": w.countries,
 		"dayOf":     w.day,
 		"value":     w.value,
+		"phrase":    w.phrase,
 		"problems":  problems,
 		"numeric":   func(claim string) bool { return strings.HasSuffix(claim, "/fiscal_number") || claim == "phone_number" },
 		"icon":      s.icon,

@@ -70,13 +70,16 @@ type Consent struct {
 	Action     string
 	Hidden     []Field
 	Attributes []Attribute
-	Renewed    bool          // an earlier, smaller consent is being widened: new attributes are marked
-	Offline    bool          // offline_access is asked: the service goes on reading while the person is away
-	OfflineNew bool          // and it was not part of the earlier consent
-	OfflineFor time.Duration // for how long; zero is the rule's 30 days
-	Purpose    string        // the service's own words; may be empty
-	PolicyURL  string        // the service's privacy notice; may be empty
-	Remember   bool          // offer to remember the answer
+	// Permissions are what the service asks to be allowed beyond reading. With
+	// them nothing is remembered.
+	Permissions []Permission
+	Renewed     bool          // an earlier, smaller consent is being widened: new attributes are marked
+	Offline     bool          // offline_access is asked: the service goes on reading while the person is away
+	OfflineNew  bool          // and it was not part of the earlier consent
+	OfflineFor  time.Duration // for how long; zero is the rule's 30 days
+	Purpose     string        // the service's own words; may be empty
+	PolicyURL   string        // the service's privacy notice; may be empty
+	Remember    bool          // offer to remember the answer
 
 	Person         string // given and family name
 	SignedInAt     time.Time

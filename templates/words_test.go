@@ -114,6 +114,7 @@ func TestEveryKeyIsUsed(t *testing.T) {
 		`^claim\.`,                                          // label, value
 		`^(month|weekday)\.`,                                // day, reopens, openDays
 		`^(when|duration|desk)\.`, `^date$`, `^day\.first$`, // functions.go
+		`^decimal\.mark$`,                                                                           // permission.go
 		`^error\.(request|server)\.`,                                                                // error.html, by problem
 		`^field\.`,                                                                                  // summary, field-error
 		`^(neutral|done)\.`,                                                                         // neutral.html, done.html, by procedure

@@ -21,7 +21,7 @@ const module = "ente.example/idp"
 // The rings of docs/architecture.md. Within the rules there is an order too,
 // which the table spells out.
 var (
-	ruleRooms   = []string{"contacts", "enrolment", "credentials", "clients", "delivery", "throttle", "audit", "citizens"}
+	ruleRooms   = []string{"contacts", "enrolment", "credentials", "clients", "authorizations", "delivery", "throttle", "audit", "citizens"}
 	groundRooms = []string{"web", "templates", "database"}
 )
 
@@ -49,11 +49,14 @@ var mayImport = map[string][]string{
 	"contacts":    {"credentials", "delivery", "audit", "citizens", "database"},
 	"enrolment":   {"credentials", "delivery", "audit", "citizens", "database"},
 	"credentials": {"delivery", "throttle", "audit", "citizens", "database"},
-	"clients":     {"audit", "database"},
+	"clients":     {"authorizations", "audit", "database"},
 	"delivery":    {"templates", "audit", "citizens", "database"},
 	"throttle":    {"database"},
 	"audit":       {"citizens", "database"},
 	"citizens":    {"database"},
+
+	// what may be asked for, in the words of its page
+	"authorizations": {"templates"},
 
 	"web":        {"templates"},
 	"migrations": {"database"},

@@ -170,10 +170,40 @@ func consents(f templates.Frame) []State {
 	little := templates.Consent{
 		Action: "/consent/k3v9q2m7", Person: "Łucja Nowak", SignedInAt: f.Now.Add(-26 * time.Hour), Level: 1,
 	}
+	detailed := whole
+	detailed.Remember, detailed.Permissions = false, permissions()
+	away := detailed
+	away.Offline, away.Attributes = true, nil
 	return []State{
+		{Name: "consent-permissions", Frame: f, Page: detailed},
+		{Name: "consent-permissions-offline", Frame: f, Page: away},
 		{Name: "consent", Frame: f, Page: whole},
 		{Name: "consent-more", Frame: f, Page: more},
 		{Name: "consent-nothing", Frame: f, Page: little},
+	}
+}
+
+// permissions are two, one of them with words in Italian alone and values that
+// would like to be something else.
+func permissions() []templates.Permission {
+	value := func(text string) templates.Piece { return templates.Piece{Text: text, Value: true} }
+	day := templates.Piece{Text: "2026-12-01", Value: true, Kind: templates.PieceDay}
+	return []templates.Permission{
+		{
+			Sentence: templates.Phrase{
+				"it": {{Text: "Prenotare a tuo nome "}, value("una visita cardiologica"), {Text: " per il giorno "}, day, {Text: "."}},
+				"en": {{Text: "Book "}, value("a cardiological examination"), {Text: " in your name for "}, day, {Text: "."}},
+			},
+			Further: []templates.PermissionField{
+				{Label: templates.Text{"it": "Ticket da pagare (euro)", "en": "Fee to pay (euros)"}, Value: templates.Phrase{
+					"it": {{Text: "36.15", Value: true, Kind: templates.PieceDecimal}},
+				}},
+				{Label: templates.Text{"it": "Dove", "en": "Where"}, Value: templates.Phrase{"it": {value("Poliambulatorio Santa Chiara, via dei Condottieri 12, 00176 Roma")}}},
+			},
+		},
+		{Sentence: templates.Phrase{"it": {
+			{Text: "Leggere i referti di tipo "}, value(`<b>"tutti"</b>. Autorizzi anche altro, pneumoultramicroscopicossilicovulcanoconiotico.incluso/1234567890`), {Text: "."},
+		}}},
 	}
 }
 
