@@ -123,5 +123,5 @@ var details = map[string]bool{
 	"key": true, "alg": true, "imported": true, "updated": true, "fields": true, "version": true, "old": true,
 	"new": true, "revealed": true, "jti": true, "remember": true, "error": true, "migrations": true, "seq": true,
 	"rules": true, "delivery": true, "waits": true, "generation": true, "interaction": true, "auth_method": true, "resource": true, "problem": true,
-	"procedure": true, "request": true, "call": true, "purpose": true, "from": true,
+	"procedure": true, "request": true, "call": true, "authorizations": true, "purpose": true, "from": true,
 }

@@ -95,6 +95,12 @@ func (c Client) MustProve() bool { return c.DPoPBound || c.Profile == ProfileFAP
 // AllowsScope reports whether the client may ask for this scope.
 func (c Client) AllowsScope(scope string) bool { return slices.Contains(c.Scope, scope) }
 
+// AllowsAuthorization reports whether the client may ask for authorizations of
+// this type (RFC 9396).
+func (c Client) AllowsAuthorization(name string) bool {
+	return slices.Contains(c.AuthorizationTypes, name)
+}
+
 // AllowsResource reports whether the client may ask for tokens for this audience.
 func (c Client) AllowsResource(uri string) bool { return slices.Contains(c.Resources, uri) }
 

@@ -18,6 +18,7 @@ func (d Document) normalised() Document {
 	}
 	d.GrantTypes, d.ResponseTypes = unique(d.GrantTypes), unique(d.ResponseTypes)
 	d.Scope = unique(d.Scope)
+	d.AuthorizationTypes = unique(d.AuthorizationTypes)
 	if string(d.JWKS) == "null" {
 		d.JWKS = nil
 	}

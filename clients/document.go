@@ -48,6 +48,7 @@ type Metadata struct {
 	RequireSignedRequestObject     bool            `json:"require_signed_request_object,omitempty"`         // RFC 9101
 	RequirePushedRequests          bool            `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126
 	IntrospectionSignedResponseAlg string          `json:"introspection_signed_response_alg,omitempty"`     // RFC 9701
+	AuthorizationTypes             []string        `json:"authorization_details_types,omitempty"`           // RFC 9396
 	Encryptions
 	CertificateNames      // RFC 8705
 	TLSBound         bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
@@ -114,7 +115,7 @@ func (c Client) Document() Document {
 	}
 	for _, list := range []*[]string{
 		&d.RedirectURIs, &d.PostLogoutRedirectURIs, &d.GrantTypes, &d.ResponseTypes, (*[]string)(&d.Scope),
-		&d.Contacts, &d.DefaultACRValues, &d.Resources, &d.RequestURIs, &d.TokenExchange, &d.OwnAudiences,
+		&d.Contacts, &d.DefaultACRValues, &d.Resources, &d.RequestURIs, &d.TokenExchange, &d.OwnAudiences, &d.AuthorizationTypes,
 	} {
 		*list = slices.Clone(*list) // a document is made to be changed, the registry's memory is not
 	}

@@ -31,6 +31,14 @@ func (d Document) own(p Profile, invited bool, old Client) (Document, error) {
 	return d, checkOwnLogout(d, old)
 }
 
+// own is Document.own with what only the registry knows.
+func (r *Registry) own(d Document, p Profile, invited bool, old Client) (Document, error) {
+	if err := r.checkOwnAuthorizations(d, invited, old); err != nil {
+		return Document{}, err
+	}
+	return d.own(p, invited, old)
+}
+
 // checkOwnGrants keeps from a client what nobody has given it. A device's code
 // can be sent to anybody, and the service's name is all that its reader has to
 // judge by; who exchanges tokens speaks to others in a citizen's name.
@@ -38,6 +46,20 @@ func checkOwnGrants(d Document, given []string) error {
 	for _, g := range []string{GrantDeviceCode, GrantTokenExchange} {
 		if slices.Contains(d.GrantTypes, g) && !slices.Contains(given, g) {
 			return invalid("grant_types", "has %s, which an administrator gives", g)
+		}
+	}
+	return nil
+}
+
+// checkOwnAuthorizations keeps types of authorization from a client that
+// nobody has given them to. Whoever was invited may name those that citizens
+// are asked about; what a client has without anybody's leave an administrator
+// gives.
+func (r *Registry) checkOwnAuthorizations(d Document, invited bool, old Client) error {
+	for _, name := range d.AuthorizationTypes {
+		free := invited && !r.rules.authorizations.ForClients(name)
+		if !free && !slices.Contains(old.AuthorizationTypes, name) {
+			return invalid("authorization_details_types", "has a type that an administrator gives")
 		}
 	}
 	return nil

@@ -68,7 +68,7 @@ func (r *Registry) RegisterOwn(ctx context.Context, by audit.Actor, o OwnRegistr
 		}
 		o.Profile = profile
 	}
-	d, err := o.Document.own(o.Profile, o.Token != "", Client{})
+	d, err := r.own(o.Document, o.Profile, o.Token != "", Client{})
 	if err != nil {
 		return Registered{}, Secret{}, err
 	}
@@ -107,7 +107,7 @@ func (r *Registry) Own(ctx context.Context, id, token string) (Client, error) {
 // administrator gave it stays, as it is now and not as c says.
 func (r *Registry) UpdateOwn(ctx context.Context, by audit.Actor, c Client, d Document) (Registered, error) {
 	return r.update(ctx, by, c.ID, func(old Client) (Document, error) {
-		d, err := d.own(old.Profile, false, old)
+		d, err := r.own(d, old.Profile, false, old)
 		if err != nil {
 			return Document{}, err
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ente.example/idp/audit"
+	"ente.example/idp/authorizations"
 	"ente.example/idp/database"
 )
 
@@ -34,6 +35,8 @@ type Deps struct {
 	Audit  *audit.Log
 	Policy Policy
 	Scopes []string // every scope that exists
+	// Authorizations are the types of authorization that exist; nil for none.
+	Authorizations *authorizations.Types
 	// Ended runs in the transaction that disables a client: what it was granted
 	// must end too. Nil for nothing.
 	Ended func(ctx context.Context, id string) error
@@ -72,7 +75,7 @@ func New(d Deps) (*Registry, error) {
 	fetcher := newFetcher(d.Policy.Fetch)
 	return &Registry{
 		db: d.DB, audit: d.Audit, policy: d.Policy,
-		rules:  rules{scopes: d.Scopes, loopback: d.Policy.Fetch.Loopback},
+		rules:  rules{scopes: d.Scopes, authorizations: d.Authorizations, loopback: d.Policy.Fetch.Loopback},
 		store:  store{db: d.DB},
 		cache:  newCache(d.Policy.CacheFor),
 		fetch:  fetcher,

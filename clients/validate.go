@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"ente.example/idp/authorizations"
 )
 
 // ValidationError is a registration that is refused, and which member of it.
@@ -48,8 +50,9 @@ func GrantTypes() []string {
 // rules decide what may be registered. They are pure: what has to be fetched
 // (sector_identifier_uri) is looked at by the registry.
 type rules struct {
-	scopes   []string
-	loopback bool // addresses on this machine will do
+	scopes         []string
+	authorizations *authorizations.Types
+	loopback       bool // addresses on this machine will do
 }
 
 // client turns a document into a client with every default filled in, or says
@@ -60,6 +63,7 @@ func (r rules) client(d Document) (Client, []string, error) {
 	for _, check := range []func(Document) error{
 		checkWords, checkGrants, checkAuthentication, checkCertificate, checkEncryption, checkObjectEncryption, checkRedirects, r.checkPages, checkLogout, checkKeys,
 		checkAlgorithms, checkTexts, checkSector, checkResources, checkExchange, checkPKCE, checkRequests, r.checkScope, checkLevels, checkProfileRules,
+		r.checkAuthorizations,
 	} {
 		if err := check(d); err != nil {
 			return Client{}, nil, err
@@ -181,6 +185,16 @@ func (r rules) checkScope(d Document) error {
 	for _, s := range d.Scope {
 		if !slices.Contains(r.scopes, s) {
 			return invalid("scope", "%.60q does not exist: there are %s", s, strings.Join(r.scopes, " "))
+		}
+	}
+	return nil
+}
+
+// checkAuthorizations wants types that exist (RFC 9396 §10).
+func (r rules) checkAuthorizations(d Document) error {
+	for _, name := range d.AuthorizationTypes {
+		if !r.authorizations.Has(name) {
+			return invalid("authorization_details_types", "%.60q does not exist: there are %s", name, strings.Join(r.authorizations.Names(), " "))
 		}
 	}
 	return nil

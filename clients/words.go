@@ -17,6 +17,9 @@ func (c Client) Words() []string {
 	if len(c.TokenExchange) > 0 {
 		lines = append(lines, "may exchange citizens' tokens that are sent to it for tokens for "+strings.Join(c.TokenExchange, ", "))
 	}
+	if len(c.AuthorizationTypes) > 0 {
+		lines = append(lines, "may ask for authorizations in detail: "+strings.Join(c.AuthorizationTypes, ", "))
+	}
 	if c.MayIntrospect {
 		lines = append(lines, "may introspect the tokens of every client")
 	}

@@ -62,7 +62,13 @@ func (k kept) fresh(w login.Wants) []string {
 // need is the policy of contract: under trusted the page is never shown, under
 // always it always is, under remember when a service insists or asks for more
 // than is kept.
+//
+// What is asked for in detail is asked for anew each time, whatever the policy:
+// no answer of before, and no administrator's, is about it.
 func need(p clients.ConsentPolicy, w login.Wants, k *kept) bool {
+	if w.Details != "" {
+		return true
+	}
 	switch p {
 	case clients.ConsentTrusted:
 		return false
@@ -76,7 +82,7 @@ func need(p clients.ConsentPolicy, w login.Wants, k *kept) bool {
 // State tells whether the page must be shown for what is wanted, and which
 // claims are kept from before. It is one read, under trusted none.
 func (n *Consents) State(ctx context.Context, citizen citizens.ID, client clients.Client, w login.Wants) (bool, []string, error) {
-	if client.Consent != clients.ConsentRemember {
+	if client.Consent != clients.ConsentRemember || w.Details != "" {
 		return need(client.Consent, w, nil), nil, nil
 	}
 	k, err := n.kept(ctx, citizen, client)
@@ -103,11 +109,12 @@ type Decision struct {
 	Interaction login.Interaction
 	Session     login.Session
 	Client      clients.Client
-	Remember    bool // counts only under the policy remember
+	Remember    bool     // counts only under the policy remember, and without details
+	Types       []string // of the details that were shown
 }
 
 func (d Decision) event(t audit.Type, by audit.Actor) audit.Event {
-	return audit.Event{
+	e := audit.Event{
 		Type: t, Outcome: audit.Succeeded, Actor: by, Subject: d.Session.Citizen, Client: d.Client.ID,
 		Session: string(d.Session.ID),
 		Details: map[string]string{
@@ -115,13 +122,17 @@ func (d Decision) event(t audit.Type, by audit.Actor) audit.Event {
 			"claims": strings.Join(Asked(d.Interaction.Wants), " "),
 		},
 	}
+	if len(d.Types) > 0 { // their values are the citizen's business
+		e.Details["authorizations"] = strings.Join(d.Types, " ")
+	}
+	return e
 }
 
 // Allow answers the interaction, keeps the consent if that was ticked, and
 // records both, in one transaction. login.ErrAnswered: another tab was first.
 func (n *Consents) Allow(ctx context.Context, by audit.Actor, d Decision) error {
 	w := d.Interaction.Wants
-	keep := d.Remember && d.Client.Consent == clients.ConsentRemember
+	keep := d.Remember && d.Client.Consent == clients.ConsentRemember && w.Details == ""
 	e := d.event(audit.ConsentGiven, by)
 	e.Details["remember"] = strconv.FormatBool(keep)
 	answer := login.Answer{Allowed: true, Scopes: w.Scopes, Claims: Asked(w), Session: d.Session.ID}

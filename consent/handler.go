@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"ente.example/idp/authorizations"
 	"ente.example/idp/citizens"
 	"ente.example/idp/clients"
 	"ente.example/idp/login"
@@ -22,8 +23,10 @@ type HandlerDeps struct {
 	Sessions     *login.Sessions
 	Citizens     *citizens.Registry
 	Clients      *clients.Registry
-	Issuer       string
-	LevelACRs    []string // the acr of level 1, 2, 3
+	// Authorizations put into words what is asked for in detail; nil for none.
+	Authorizations *authorizations.Types
+	Issuer         string
+	LevelACRs      []string // the acr of level 1, 2, 3
 	// OfflineFor is how long a service may go on reading with offline_access;
 	// zero says the rule's 30 days.
 	OfflineFor time.Duration
@@ -32,7 +35,7 @@ type HandlerDeps struct {
 // Handler answers for the consent page.
 type Handler struct{ HandlerDeps }
 
-// NewHandler returns the page. All of d but OfflineFor is required.
+// NewHandler returns the page. All of d but Authorizations and OfflineFor is required.
 func NewHandler(d HandlerDeps) (*Handler, error) {
 	if d.Consents == nil || d.Interactions == nil || d.Sessions == nil || d.Citizens == nil || d.Clients == nil {
 		return nil, errors.New("consent: a dependency is missing")
@@ -67,7 +70,8 @@ func (h *Handler) show(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if s == nil {
+	details, fault := h.details(v)
+	if s == nil || fault != nil {
 		return v.Resume(c)
 	}
 	ctx := c.Request().Context()
@@ -79,7 +83,18 @@ func (h *Handler) show(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return v.Render(c, h.page(v, *s, person, k), web.SignedInAs(fullName(person)))
+	page := h.page(v, *s, person, k)
+	page.Permissions = h.Authorizations.Permissions(details)
+	return v.Render(c, page, web.SignedInAs(fullName(person)))
+}
+
+// details are what is asked for beyond claims. Types that have changed since the
+// request came in are for the next step to refuse.
+func (h *Handler) details(v login.Visit) (authorizations.Details, error) {
+	if v.Wants.Details == "" {
+		return nil, nil
+	}
+	return h.Authorizations.Parse(v.Wants.Details)
 }
 
 func (h *Handler) page(v login.Visit, s login.Session, person citizens.Citizen, k *kept) templates.Consent {
@@ -89,7 +104,7 @@ func (h *Handler) page(v login.Visit, s login.Session, person citizens.Citizen, 
 		Renewed:    k != nil && !k.covers(v.Wants),
 		Offline:    v.Wants.Offline, OfflineNew: k != nil && v.Wants.Offline && !k.offline, OfflineFor: h.OfflineFor,
 		Purpose: v.Service.Purpose, PolicyURL: v.Service.PolicyURI,
-		Remember: v.Service.Consent == clients.ConsentRemember,
+		Remember: v.Service.Consent == clients.ConsentRemember && v.Wants.Details == "",
 		Person:   fullName(person), SignedInAt: s.AuthTime, PreviousAccess: s.PreviousAccess,
 		Level:      slices.Index(h.LevelACRs, s.ACR) + 1,
 		SignOutURL: "/sign-out",
@@ -148,13 +163,14 @@ func (h *Handler) decide(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if s == nil {
+	details, fault := h.details(v)
+	if s == nil || fault != nil {
 		return v.Resume(c)
 	}
 	ctx, by := c.Request().Context(), login.Actor(c, s)
 	d := Decision{
 		Interaction: v.Interaction, Session: *s, Client: v.Service,
-		Remember: web.PostValue(c, "remember") == "yes",
+		Remember: web.PostValue(c, "remember") == "yes", Types: details.Types(),
 	}
 	switch answer := web.PostValue(c, "answer"); {
 	case !login.SameSession(c, s), answer != "allow" && answer != "deny":

@@ -47,6 +47,7 @@ type Wants struct {
 	Scopes  []string `json:"scopes,omitempty"`
 	Claims  []string `json:"claims,omitempty"` // by name, beyond those of the scopes
 	Offline bool     `json:"offline,omitempty"`
+	Details string   `json:"details,omitempty"` // authorization_details (RFC 9396)
 
 	ForceLogin    bool     `json:"force_login,omitempty"`   // prompt=login, max_age=0
 	ChooseAccount bool     `json:"choose,omitempty"`        // prompt=select_account

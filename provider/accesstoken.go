@@ -57,7 +57,8 @@ type accessClaims struct {
 	IssuedAt  int64    `json:"iat"`
 	ExpiresAt int64    `json:"exp"`
 
-	Confirmation *confirmation `json:"cnf,omitempty"`
+	Confirmation *confirmation   `json:"cnf,omitempty"`
+	Details      json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396 §9.1
 	// Actor is who speaks in the subject's name: the token was exchanged (RFC
 	// 8693 §4.1), and its grant is that of the client it began with.
 	Actor *actor `json:"act,omitempty"`

@@ -220,6 +220,7 @@ func (p *Provider) grant(r *authRequest, s standing) *grantRow {
 		g.Scopes = within(g.Scopes, s.answer.Scopes)
 		g.UserinfoClaims, g.IDTokenClaims = within(g.UserinfoClaims, s.answer.Claims), within(g.IDTokenClaims, s.answer.Claims)
 		g.Offline = overlap(g.Scopes, []string{scopeOffline})
+		g.Details = r.details.Encode() // with them somebody is always asked
 	}
 	return g
 }

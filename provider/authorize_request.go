@@ -12,6 +12,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"ente.example/idp/authorizations"
 	"ente.example/idp/clients"
 	"ente.example/idp/consent"
 	"ente.example/idp/login"
@@ -40,6 +41,7 @@ type authRequest struct {
 
 	scopes    []string
 	resources []string
+	details   authorizations.Details
 	prompts   []string
 	maxAge    *int
 	claims    claimsRequest
@@ -88,7 +90,9 @@ func (p *Provider) check(ctx context.Context, r *authRequest) error {
 	for _, step := range []func() error{
 		r.checkSize, r.checkUnsupported, r.checkResponse,
 		func() error { return p.checkScopes(r) },
-		r.checkProof, r.checkKey, r.checkNonce, r.checkResources, r.checkPrompt, r.checkMaxAge, r.checkClaims,
+		r.checkProof, r.checkKey, r.checkNonce, r.checkResources,
+		func() error { return p.checkDetails(r) },
+		r.checkPrompt, r.checkMaxAge, r.checkClaims,
 		func() error { return p.checkHint(ctx, r) },
 		func() error { return p.checkWithFosite(ctx, r) },
 	} {
@@ -104,7 +108,7 @@ func (p *Provider) check(ctx context.Context, r *authRequest) error {
 func (r *authRequest) kept() string {
 	return r.form.Encode("client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
 		"code_challenge", "code_challenge_method", "resource", "prompt", "max_age", "claims", "id_token_hint",
-		"acr_values", "login_hint", "ui_locales", "dpop_jkt")
+		"acr_values", "login_hint", "ui_locales", "dpop_jkt", detailsParam)
 }
 
 func (r *authRequest) checkSize() error {
@@ -323,7 +327,7 @@ func (r *authRequest) wants() login.Wants {
 	asked := append(names(r.claims.userinfo, r.mayGet), names(r.claims.idToken, r.mayGet)...)
 	slices.Sort(asked)
 	return login.Wants{
-		Scopes: r.scopes, Claims: slices.Compact(asked), Offline: slices.Contains(r.scopes, scopeOffline),
+		Scopes: r.scopes, Claims: slices.Compact(asked), Offline: slices.Contains(r.scopes, scopeOffline), Details: r.details.Encode(),
 		ForceLogin: r.prompted(promptLogin) || r.maxAge != nil && *r.maxAge == 0, ChooseAccount: r.prompted(promptAccount),
 		ForceConsent: r.prompted(promptConsent), MaxAge: r.maxAge, ACRValues: r.levels(),
 	}

@@ -83,7 +83,7 @@ func deviceHash(code string) []byte {
 // keptDevice is what of a device's request counts. A login_hint does not: it is
 // often a codice fiscale, and these parameters are kept in the clear.
 func (r *authRequest) keptDevice() string {
-	return r.form.Encode("client_id", "scope", "nonce", "resource", "max_age", "acr_values", "ui_locales", "dpop_jkt")
+	return r.form.Encode("client_id", "scope", "nonce", "resource", "max_age", "acr_values", "ui_locales", "dpop_jkt", detailsParam)
 }
 
 // checkDevice is check for the request of a device: it names no address and no
@@ -92,7 +92,7 @@ func (p *Provider) checkDevice(r *authRequest) error {
 	r.types, r.unit = []string{typeCode}, &unit{client: r.client}
 	for _, step := range []func() error{
 		r.checkDeviceUse, r.checkSize, func() error { return p.checkScopes(r) },
-		r.checkKey, r.checkNonce, r.checkResources, r.checkMaxAge,
+		r.checkKey, r.checkNonce, r.checkResources, func() error { return p.checkDetails(r) }, r.checkMaxAge,
 	} {
 		if err := step(); err != nil {
 			return err

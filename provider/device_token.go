@@ -27,6 +27,9 @@ func (p *Provider) redeemDevice(c echo.Context, f form, u *unit) (tokenAnswer, e
 	if err := p.narrowResources(f, u); err != nil {
 		return tokenAnswer{}, err
 	}
+	if err := p.narrowDetails(f, u); err != nil {
+		return tokenAnswer{}, err
+	}
 	answer, err := p.signGrant(ctx, u)
 	if err != nil {
 		return tokenAnswer{}, err
@@ -91,7 +94,7 @@ func (p *Provider) loadDevice(ctx context.Context, c echo.Context, hash []byte, 
 // nothing is written.
 func (p *Provider) signGrant(ctx context.Context, u *unit) (answer tokenAnswer, err error) {
 	g := u.grant
-	answer = tokenAnswer{TokenType: u.confirmed.tokenType(), ExpiresIn: seconds(p.lifetimes.AccessToken), Scope: scopeText(g.Scopes)}
+	answer = tokenAnswer{TokenType: u.confirmed.tokenType(), ExpiresIn: seconds(p.lifetimes.AccessToken), Scope: scopeText(g.Scopes), Details: u.details}
 	if answer.AccessToken, err = p.signAccess(ctx, u, g.Scopes); err != nil {
 		return tokenAnswer{}, err
 	}

@@ -45,6 +45,7 @@ type metadata struct {
 	PAREndpoint           string   `json:"pushed_authorization_request_endpoint"`
 	DeviceEndpoint        string   `json:"device_authorization_endpoint"`
 	Scopes                []string `json:"scopes_supported"`
+	AuthorizationTypes    []string `json:"authorization_details_types_supported,omitempty"`
 	Claims                []string `json:"claims_supported"`
 	ClaimTypes            []string `json:"claim_types_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
@@ -109,6 +110,7 @@ func (p *Provider) metadata() metadata {
 		PAREndpoint:           p.issuer + parPath,
 		DeviceEndpoint:        p.issuer + deviceAuthorizationPath,
 		Scopes:                p.scopes,
+		AuthorizationTypes:    p.authorizations.Names(),
 		Claims:                p.claimNames(),
 		ClaimTypes:            []string{"normal"},
 		ResponseTypes:         clients.ResponseTypes(),

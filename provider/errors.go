@@ -20,6 +20,7 @@ const (
 	codeInvalidGrant            = "invalid_grant"
 	codeInvalidScope            = "invalid_scope"
 	codeInvalidTarget           = "invalid_target"
+	codeInvalidDetails          = "invalid_authorization_details" // RFC 9396 §5
 	codeUnauthorizedClient      = "unauthorized_client"
 	codeUnsupportedGrantType    = "unsupported_grant_type"
 	codeUnsupportedResponseType = "unsupported_response_type"

@@ -65,6 +65,8 @@ func checkExchange(f form) error {
 		return badRequest(codeInvalidRequest, "subject_token_type must be that of an access token")
 	case requested != "" && requested != tokenTypeAccess:
 		return badRequest(codeInvalidRequest, "requested_token_type can only be that of an access token")
+	case f.Get(detailsParam) != "":
+		return invalidDetails("authorization_details cannot be exchanged")
 	case f.Get("actor_token") != "" || f.Get("actor_token_type") != "":
 		return badRequest(codeInvalidRequest, "actor_token is not supported: the client is the actor")
 	}
@@ -138,7 +140,7 @@ func (p *Provider) exchanged(subject accessToken, u *unit, target audience, scop
 	now := subject.grant.Now.Unix()
 	claims.Audience, claims.ClientID, claims.Scope, claims.JTI = target, u.client.ID, scopeText(scopes), tokenID()
 	claims.IssuedAt, claims.ExpiresAt = now, min(now+seconds(p.lifetimes.AccessToken), subject.ExpiresAt)
-	claims.Confirmation = u.confirmed.claim()
+	claims.Confirmation, claims.Details = u.confirmed.claim(), nil // the citizen was asked about another's use of them
 	claims.Actor = &actor{Subject: u.client.ID, Before: subject.Actor}
 	return claims
 }

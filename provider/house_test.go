@@ -92,7 +92,7 @@ func buildHouse(t testing.TB, db *database.DB, ring *secrets.Ring, change func(*
 		DB: db, Seal: ring.AEAD(secrets.CitizensSeal), Index: ring.PRF(secrets.CitizensIndex),
 	}))
 	h.clients = must[*clients.Registry](t)(clients.New(clients.Deps{
-		DB: db, Audit: h.audit, Scopes: allScopes(),
+		DB: db, Audit: h.audit, Scopes: allScopes(), Authorizations: exampleTypes(t),
 		// no statement of its own while others are counted
 		Policy: clients.Policy{CacheFor: time.Minute, Fetch: clients.FetchPolicy{Loopback: true}},
 	}))
@@ -140,7 +140,7 @@ func (h *house) serve(ring *secrets.Ring, logger *slog.Logger, change func(*Deps
 		DB: h.db, Issuer: h.issuer, Clients: h.clients, Citizens: h.citizens, Credentials: h.credentials,
 		Sessions: h.sessions, Interactions: h.interactions, Consents: h.consents, Audit: h.audit, Keys: signing,
 		SubjectKey: ring.PRF(secrets.Subject), RefreshKey: ring.PRF(secrets.Refresh), TriesKey: ring.PRF(secrets.Throttle), Scopes: allScopes(),
-		LevelACRs: []string{"https://www.spid.gov.it/SpidL1"}, Logger: logger,
+		LevelACRs: []string{"https://www.spid.gov.it/SpidL1"}, Logger: logger, Authorizations: exampleTypes(t),
 	}
 	change(&d)
 	h.provider = must[*Provider](t)(New(d))
@@ -213,7 +213,7 @@ func (h *house) mountSteps(pages *web.Server) {
 	})).Mount(pages.Echo)
 	must[*consent.Handler](h.t)(consent.NewHandler(consent.HandlerDeps{
 		Interactions: h.interactions, Sessions: h.sessions, Consents: h.consents, Clients: h.clients, Citizens: h.citizens,
-		Issuer: h.issuer, LevelACRs: []string{"https://www.spid.gov.it/SpidL1"},
+		Authorizations: exampleTypes(h.t), Issuer: h.issuer, LevelACRs: []string{"https://www.spid.gov.it/SpidL1"},
 	})).Mount(pages.Echo)
 }
 

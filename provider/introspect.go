@@ -3,6 +3,7 @@ package provider
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"mime"
 	"net/http"
@@ -35,6 +36,8 @@ type introspection struct {
 
 	Confirmation *confirmation `json:"cnf,omitempty"`
 	Actor        *actor        `json:"act,omitempty"`
+
+	Details json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396 §9.2
 }
 
 // introspect tells a client whether a token is good now. Only a client that
@@ -121,7 +124,7 @@ func (p *Provider) lookInto(ctx context.Context, caller clients.Client, token st
 	return introspection{
 		Active: true, Scope: a.Scope, ClientID: a.ClientID, TokenType: a.confirmed().tokenType(), Subject: a.Subject,
 		Audience: a.Audience, Issuer: a.Issuer, JTI: a.JTI, AuthTime: a.AuthTime, ACR: a.ACR, AMR: a.AMR,
-		IssuedAt: a.IssuedAt, ExpiresAt: a.ExpiresAt, Confirmation: a.Confirmation, Actor: a.Actor,
+		IssuedAt: a.IssuedAt, ExpiresAt: a.ExpiresAt, Confirmation: a.Confirmation, Actor: a.Actor, Details: a.Details,
 	}, nil
 }
 
@@ -146,6 +149,7 @@ func (p *Provider) lookIntoRefresh(ctx context.Context, caller clients.Client, t
 		Active: true, Scope: strings.Join(row.Scopes, " "), ClientID: row.ClientID, Subject: row.Subject, Issuer: p.issuer,
 		AuthTime: row.AuthTime.Unix(), ACR: row.ACR, AMR: row.AMR,
 		IssuedAt: row.RefreshedAt.Unix(), ExpiresAt: row.RefreshExpiresAt.Unix(),
+		Details: json.RawMessage(row.Details),
 	}, nil
 }
 

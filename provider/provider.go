@@ -24,6 +24,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/prf"
 
 	"ente.example/idp/audit"
+	"ente.example/idp/authorizations"
 	"ente.example/idp/citizens"
 	"ente.example/idp/clients"
 	"ente.example/idp/consent"
@@ -66,7 +67,7 @@ func (l Lifetimes) withDefaults() Lifetimes {
 	return l
 }
 
-// Deps is what a Provider works with. All are required but Metrics and what is about registration.
+// Deps is what a Provider works with. All are required but Authorizations, Metrics and what is about registration.
 type Deps struct {
 	DB           *database.DB
 	Issuer       string
@@ -84,9 +85,11 @@ type Deps struct {
 	Lifetimes    Lifetimes
 	Devices      DevicePolicy
 	Scopes       []string // that exist
-	LevelACRs    []string // levels that are built, lowest first
-	Logger       *slog.Logger
-	Metrics      prometheus.Registerer
+	// Authorizations are the types of authorization that exist; nil for none.
+	Authorizations *authorizations.Types
+	LevelACRs      []string // levels that are built, lowest first
+	Logger         *slog.Logger
+	Metrics        prometheus.Registerer
 
 	// Registration says who may register clients at /register; zero is nobody.
 	// RegistrationProfile is the one of those that nobody invited.
@@ -140,6 +143,7 @@ type Provider struct {
 	metrics      metrics
 	lost         login.Lost
 
+	authorizations      *authorizations.Types
 	registration        Registration
 	registrationProfile clients.Profile
 	mtls                MutualTLS
@@ -156,7 +160,7 @@ func New(d Deps) (*Provider, error) {
 		db: d.DB, issuer: d.Issuer, clients: d.Clients, citizens: d.Citizens, credentials: d.Credentials,
 		sessions: d.Sessions, interactions: d.Interactions, consents: d.Consents, audit: d.Audit, keys: d.Keys,
 		subjectKey: d.SubjectKey, refreshKey: d.RefreshKey, lifetimes: d.Lifetimes.withDefaults(),
-		scopes: d.Scopes, levels: d.LevelACRs, logger: d.Logger,
+		scopes: d.Scopes, authorizations: d.Authorizations, levels: d.LevelACRs, logger: d.Logger,
 		registration: d.Registration, registrationProfile: d.RegistrationProfile, mtls: d.MutualTLS,
 	}
 	p.grants = &grants{db: d.DB, lifetimes: p.lifetimes}

@@ -99,6 +99,9 @@ func (p *Provider) front(ctx context.Context, r *authRequest, s standing, answer
 	g := r.unit.grant
 	g.Now, g.Nonce = s.session.Now, r.form.Get("nonce")
 	if r.answers(typeToken) {
+		if err := p.narrowDetails(form{}, r.unit); err != nil {
+			return err
+		}
 		token, err := p.signAccess(ctx, r.unit, g.Scopes)
 		if err != nil {
 			return err

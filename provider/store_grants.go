@@ -39,9 +39,10 @@ type grantRow struct {
 	Subject           string // the sub that this client sees
 	SessionID         string // the sid claim
 	Scopes            words
-	UserinfoClaims    words // asked for by the claims parameter
-	IDTokenClaims     words `gorm:"column:id_token_claims"`
-	Resources         words // named at authorize; none means the issuer itself
+	UserinfoClaims    words  // asked for by the claims parameter
+	IDTokenClaims     words  `gorm:"column:id_token_claims"`
+	Details           string `gorm:"column:authorization_details"` // as authorizations encodes them
+	Resources         words  // named at authorize; none means the issuer itself
 	RedirectURI       string
 	CodeChallenge     string // of PKCE S256, empty without
 	Nonce             string
@@ -88,7 +89,8 @@ func (g *grants) insert(ctx context.Context, r *grantRow) error {
 		"id": r.ID, "code_hash": r.CodeHash, "client_id": r.ClientID, "citizen_id": string(r.CitizenID), "subject": r.Subject,
 		"session_id": r.SessionID, "scopes": r.Scopes, "userinfo_claims": r.UserinfoClaims, "id_token_claims": r.IDTokenClaims,
 		"resources": r.Resources, "redirect_uri": r.RedirectURI, "code_challenge": r.CodeChallenge, "nonce": r.Nonce, "bound_to": r.BoundTo,
-		"offline": r.Offline, "acr": r.ACR, "amr": r.AMR, "auth_time": database.Truncate(r.AuthTime),
+		"authorization_details": r.Details,
+		"offline":               r.Offline, "acr": r.ACR, "amr": r.AMR, "auth_time": database.Truncate(r.AuthTime),
 		"code_expires_at": g.db.NowPlus(g.lifetimes.Code), "refresh_generation": 0, "revoked_reason": "", "created_at": g.db.NowExpr(),
 		"expires_at": g.db.NowPlus(g.lifetimes.Code + g.lifetimes.AccessToken),
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/ory/fosite"
 
 	"ente.example/idp/audit"
+	"ente.example/idp/authorizations"
 	"ente.example/idp/clients"
 )
 
@@ -27,6 +28,8 @@ type tokenAnswer struct {
 	RefreshToken string `json:"refresh_token,omitempty"`
 	IDToken      string `json:"id_token,omitempty"`
 	Scope        string `json:"scope"`
+
+	Details authorizations.Details `json:"authorization_details,omitempty"` // RFC 9396 §7
 }
 
 // token is the token endpoint. Whatever goes wrong, the answer is the RFC's
@@ -167,13 +170,17 @@ func (p *Provider) answer(u *unit, response fosite.AccessResponder, request *fos
 	return tokenAnswer{
 		AccessToken: response.GetAccessToken(), TokenType: u.confirmed.tokenType(), ExpiresIn: seconds(p.lifetimes.AccessToken),
 		RefreshToken: text("refresh_token"), IDToken: text("id_token"), Scope: scopeText(request.GetGrantedScopes()),
+		Details: u.details,
 	}
 }
 
-// narrow limits this one access token to the scope and resource asked for here.
+// narrow limits this one access token to the scope, resource and details asked for here.
 // The grant keeps what it has.
 func (p *Provider) narrow(f form, u *unit, request *fosite.AccessRequest) error {
 	if err := p.narrowResources(f, u); err != nil {
+		return err
+	}
+	if err := p.narrowDetails(f, u); err != nil {
 		return err
 	}
 	if u.grant == nil {

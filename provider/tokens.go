@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -65,6 +66,9 @@ func (p *Provider) signAccess(ctx context.Context, u *unit, scopes []string) (st
 		claims.Subject, claims.GID, claims.SID = g.Subject, g.ID, g.SessionID
 		claims.AuthTime, claims.ACR, claims.AMR = g.AuthTime.Unix(), g.ACR, g.AMR
 	}
+	if len(u.details) > 0 {
+		claims.Details = json.RawMessage(u.details.Encode())
+	}
 	claims.IssuedAt, claims.ExpiresAt = now.Unix(), now.Unix()+seconds(p.lifetimes.AccessToken)
 	token, err := p.keys.Sign(ctx, keys.ES256, TypAccessToken, claims)
 	if err != nil {
@@ -83,13 +87,15 @@ func (u *unit) clock() time.Time {
 }
 
 // audience is what the token request narrowed the grant to, else the grant's
-// resources, else this issuer.
+// resources, else where its details may be used, else this issuer.
 func (p *Provider) audience(u *unit) audience {
 	switch {
 	case len(u.resources) > 0:
 		return u.resources
 	case u.grant != nil && len(u.grant.Resources) > 0:
 		return audience(u.grant.Resources)
+	case len(u.details.Locations()) > 0:
+		return audience(u.details.Locations())
 	default:
 		return audience{p.issuer}
 	}

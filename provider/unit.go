@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 
+	"ente.example/idp/authorizations"
 	"ente.example/idp/clients"
 )
 
@@ -25,8 +26,9 @@ type unit struct {
 	presented refreshToken  // that was sent in
 	successor *refreshToken // to be stored: the first or the next of its family
 
-	resources []string     // the access token's audience, where narrowed
-	confirmed confirmation // the key that the client has proved to hold
+	details   authorizations.Details // that the access token carries
+	resources []string               // the access token's audience, where narrowed
+	confirmed confirmation           // the key that the client has proved to hold
 }
 
 type unitKey struct{}

@@ -58,6 +58,7 @@ type settings struct {
 	OutboxDir           string `help:"Development: channels without a gateway write files here."`
 	AuditAnchorDir      string `help:"Signed checkpoints of the audit; beside the secrets by default."`
 	InstitutionFile     string `help:"Name, logo, contacts and hours of the institution, as JSON."`
+	AuthorizationTypes  string `help:"What services may ask citizens' leave for in detail, as JSON." name:"authorization-types-file"`
 	LogLevel            string `help:"debug, info, warn or error." default:"info"`
 	LogFormat           string `help:"json or text." default:"json"`
 }

@@ -169,6 +169,7 @@ func TestRefusedSettings(t *testing.T) {
 		{"audit-anchor-dir", []string{"IDP_AUDIT_ANCHOR_DIR", filepath.Join(s.environ["IDP_SECRETS_DIR"], "anchors")}},
 		{"audit-anchor-dir", []string{"IDP_AUDIT_ANCHOR_DIR", s.environ["IDP_SECRETS_DIR"]}},
 		{"no-such-file", []string{"IDP_INSTITUTION_FILE", "no-such-file.json"}},
+		{"no-such-file", []string{"IDP_AUTHORIZATION_TYPES_FILE", "no-such-file.json"}},
 		{"no-such-file", []string{"IDP_POLICY_FILE", "no-such-file.json"}},
 		{"database URL", []string{"IDP_DATABASE_URL", "mysql://localhost/idp"}},
 		{"certificate", []string{"IDP_TLS_CERT_FILE", "no-such-file.pem", "IDP_TLS_KEY_FILE", "no-such-file.pem"}},

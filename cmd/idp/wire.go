@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ente.example/idp/audit"
+	"ente.example/idp/authorizations"
 	"ente.example/idp/citizens"
 	"ente.example/idp/clients"
 	"ente.example/idp/consent"
@@ -68,6 +69,8 @@ type services struct {
 	signing      *keys.Set
 	provider     *provider.Provider
 	templates    *templates.Set
+
+	authorizations *authorizations.Types // nil: there are none
 }
 
 // options are what differs between a server, a command and a test.
@@ -246,9 +249,14 @@ func (v *services) services() (err error) {
 	if err := v.reports(); err != nil {
 		return err
 	}
+	if file := v.settings.AuthorizationTypes; file != "" {
+		if v.authorizations, err = authorizations.Load(file); err != nil {
+			return err
+		}
+	}
 	registry := v.policy.clients
 	registry.Fetch.Loopback = v.settings.loopback()
-	v.clients, err = clients.New(clients.Deps{DB: v.db, Audit: v.audit, Policy: registry, Scopes: scopes,
+	v.clients, err = clients.New(clients.Deps{DB: v.db, Audit: v.audit, Policy: registry, Scopes: scopes, Authorizations: v.authorizations,
 		Ended: func(ctx context.Context, id string) error { return v.provider.RevokeClient(ctx, id, "client-disabled") },
 	})
 	return err
@@ -292,7 +300,7 @@ func (v *services) protocol() (err error) {
 		Sessions: v.sessions, Interactions: v.interactions, Consents: v.consents, Audit: v.audit, Keys: v.signing,
 		SubjectKey: v.keys.PRF(secrets.Subject), RefreshKey: v.keys.PRF(secrets.Refresh), TriesKey: v.keys.PRF(secrets.Throttle),
 		Registration: provider.Registration(v.settings.Registration), RegistrationProfile: clients.Profile(v.settings.RegistrationProfile),
-		Lifetimes: v.policy.tokens, Devices: v.policy.devices, Scopes: scopes, LevelACRs: []string{levelPIN}, Logger: v.logger, Metrics: v.metrics,
+		Lifetimes: v.policy.tokens, Devices: v.policy.devices, Scopes: scopes, Authorizations: v.authorizations, LevelACRs: []string{levelPIN}, Logger: v.logger, Metrics: v.metrics,
 	})
 	return err
 }
@@ -319,7 +327,7 @@ func (v *services) site() (*web.Server, error) {
 	}
 	ask, err := consent.NewHandler(consent.HandlerDeps{
 		Consents: v.consents, Interactions: v.interactions, Sessions: v.sessions, Citizens: v.citizens,
-		Clients: v.clients, Issuer: v.settings.Issuer, LevelACRs: []string{levelPIN}, OfflineFor: v.policy.tokens.Refresh,
+		Clients: v.clients, Authorizations: v.authorizations, Issuer: v.settings.Issuer, LevelACRs: []string{levelPIN}, OfflineFor: v.policy.tokens.Refresh,
 	})
 	if err != nil {
 		return nil, err
