@@ -22,9 +22,13 @@ func piece(t *testing.T, language string, p asking) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	home, err := s.pages[language]["pin-home"]()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
 	v := view{Frame: Frame{Language: language}, Page: p}
-	if err := s.pages[language]["pin-home"].ExecuteTemplate(&out, "captcha", v); err != nil {
+	if err := home.ExecuteTemplate(&out, "captcha", v); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()

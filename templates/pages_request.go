@@ -1,12 +1,15 @@
 package templates
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
-	"golang.org/x/text/collate"
 	"golang.org/x/text/language"
 	"golang.org/x/text/language/display"
+	"golang.org/x/text/unicode/norm"
 )
 
 // What may be wrong with a field of a request beyond missing and shape.
@@ -212,7 +215,7 @@ type Country struct{ Code, Name string }
 // countries are those that people may live in, in the order of their names.
 func (w *words) countries() []Country {
 	tag := language.Make(w.language)
-	names, order := display.Regions(tag), collate.New(tag)
+	names := display.Regions(tag)
 	var list []Country
 	for a := 'A'; a <= 'Z'; a++ {
 		for b := 'A'; b <= 'Z'; b++ {
@@ -225,8 +228,20 @@ func (w *words) countries() []Country {
 			}
 		}
 	}
-	slices.SortFunc(list, func(x, y Country) int { return order.CompareString(x.Name, y.Name) })
+	slices.SortFunc(list, func(x, y Country) int { return cmp.Compare(plain(x.Name), plain(y.Name)) })
 	return list
+}
+
+// plain is a name without accents, in small letters: the order of Italian and
+// English lists, Åland among those with A.
+func plain(name string) string {
+	bare := strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFD.String(strings.ToLower(name)))
+	return strings.NewReplacer("æ", "ae", "ø", "o").Replace(bare)
 }
 
 // withdrawn are codes that libraries know and ISO 3166 no longer has, or never

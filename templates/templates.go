@@ -10,7 +10,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"html/template"
 	"io"
 	"io/fs"
 	"time"
@@ -34,8 +33,8 @@ type Set struct {
 	hexPIN      bool
 	assets      assets
 	languages   []Language
-	pages       map[string]map[string]*template.Template // language, then page name
-	words       map[string]*words                        // by language
+	pages       map[string]map[string]page // language, then page name
+	words       map[string]*words          // by language
 }
 
 // Frame is what surrounds a page: whoever renders knows it, the page does not.
@@ -85,8 +84,12 @@ func (s *Set) Render(w io.Writer, f Frame, p Page) error {
 	if err != nil {
 		return fmt.Errorf("render %s: %w", p.Name(), err)
 	}
+	page, err := s.pages[v.Language][p.Name()]()
+	if err != nil {
+		return fmt.Errorf("render: %w", err)
+	}
 	var out bytes.Buffer
-	if err := s.pages[v.Language][p.Name()].ExecuteTemplate(&out, "layout", v); err != nil {
+	if err := page.ExecuteTemplate(&out, "layout", v); err != nil {
 		return fmt.Errorf("render %s: %w", p.Name(), err)
 	}
 	if _, err := out.WriteTo(w); err != nil {

@@ -9,13 +9,15 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 )
 
 //go:embed pages/*.html
 var sources embed.FS
 
-// New parses every page in every language. It fails on what would otherwise fail
-// in front of somebody: a missing page, an institution that does not hold together.
+// New prepares every page in every language. It fails on what would otherwise
+// fail in front of somebody: a missing page, an operator's own page that cannot be
+// parsed, an institution that does not hold together.
 func New(o Options) (*Set, error) {
 	if o.Institution.Name == nil {
 		o.Institution = Sample()
@@ -30,7 +32,7 @@ func New(o Options) (*Set, error) {
 	}
 	s := &Set{
 		institution: o.Institution, desk: desk, hexPIN: o.HexPIN, languages: shipped(),
-		pages: map[string]map[string]*template.Template{}, words: map[string]*words{},
+		pages: map[string]map[string]page{}, words: map[string]*words{},
 	}
 	if s.assets, err = loadAssets(dist); err != nil {
 		return nil, err
@@ -47,6 +49,9 @@ func New(o Options) (*Set, error) {
 		if s.pages[l.Tag], err = s.parse(s.words[l.Tag], texts); err != nil {
 			return nil, err
 		}
+	}
+	if o.Overrides != nil {
+		return s, s.parseAll()
 	}
 	return s, nil
 }
@@ -88,9 +93,13 @@ func pageTexts(overrides fs.FS) (map[string]string, error) {
 	return texts, nil
 }
 
+// page is a template set, made when it is first asked for: few are in a node's
+// first second, and none in most commands.
+type page func() (*template.Template, error)
+
 // parse makes one template set for each page: the layout, the shared pieces and
 // the page itself, with the functions of one language.
-func (s *Set) parse(w *words, texts map[string]string) (map[string]*template.Template, error) {
+func (s *Set) parse(w *words, texts map[string]string) (map[string]page, error) {
 	kinds := map[string]bool{}
 	for _, p := range kindsOfPages() {
 		kinds[p.Name()+".html"] = true
@@ -104,20 +113,37 @@ func (s *Set) parse(w *words, texts map[string]string) (map[string]*template.Tem
 			return nil, fmt.Errorf("parse %s: %w", name, err)
 		}
 	}
-	pages := map[string]*template.Template{}
+	pages := map[string]page{}
 	for name := range kinds {
 		text, ok := texts[name]
 		if !ok {
 			return nil, fmt.Errorf("no template %s", name)
 		}
-		page, err := shared.Clone()
-		if err != nil {
-			return nil, fmt.Errorf("parse %s: %w", name, err)
-		}
-		if _, err := page.New(name).Parse(text); err != nil {
-			return nil, fmt.Errorf("parse %s: %w", name, err)
-		}
-		pages[strings.TrimSuffix(name, ".html")] = page
+		pages[strings.TrimSuffix(name, ".html")] = sync.OnceValues(func() (*template.Template, error) { return extend(shared, name, text) })
 	}
 	return pages, nil
+}
+
+// extend adds a page to the shared pieces.
+func extend(shared *template.Template, name, text string) (*template.Template, error) {
+	page, err := shared.Clone()
+	if err != nil {
+		return nil, fmt.Errorf("parse %s: %w", name, err)
+	}
+	if _, err := page.New(name).Parse(text); err != nil {
+		return nil, fmt.Errorf("parse %s: %w", name, err)
+	}
+	return page, nil
+}
+
+// parseAll reads every page now: an operator's own may not hold together.
+func (s *Set) parseAll() error {
+	for _, pages := range s.pages {
+		for _, page := range pages {
+			if _, err := page(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -91,11 +91,15 @@ func loadWords(tag string) (*words, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read words: %w", err)
 	}
-	plain, err := localizer(tag, raw, func(s string) string { return strings.ReplaceAll(s, "**", "") })
+	file, err := i18n.ParseMessageFileBytes(raw, tag+".json", map[string]i18n.UnmarshalFunc{"json": json.Unmarshal})
+	if err != nil {
+		return nil, fmt.Errorf("read words %s: %w", tag, err)
+	}
+	plain, err := localizer(tag, file.Messages, func(s string) string { return strings.ReplaceAll(s, "**", "") })
 	if err != nil {
 		return nil, err
 	}
-	rich, err := localizer(tag, raw, strengthen)
+	rich, err := localizer(tag, file.Messages, strengthen)
 	if err != nil {
 		return nil, err
 	}
@@ -104,27 +108,24 @@ func loadWords(tag string) (*words, error) {
 
 // localizer holds the messages of one catalogue after a change to each text. Its
 // bundle knows one language only: a missing message is an error, not Italian.
-func localizer(tag string, raw []byte, change func(string) string) (*i18n.Localizer, error) {
+func localizer(tag string, messages []*i18n.Message, change func(string) string) (*i18n.Localizer, error) {
 	bundle := i18n.NewBundle(language.Make(tag))
-	file, err := i18n.ParseMessageFileBytes(raw, tag+".json", map[string]i18n.UnmarshalFunc{"json": json.Unmarshal})
-	if err != nil {
-		return nil, fmt.Errorf("read words %s: %w", tag, err)
-	}
-	for _, m := range file.Messages {
+	for _, message := range messages {
+		m := *message
 		m.Zero, m.One, m.Two = change(m.Zero), change(m.One), change(m.Two)
 		m.Few, m.Many, m.Other = change(m.Few), change(m.Many), change(m.Other)
-	}
-	if err := bundle.AddMessages(language.Make(tag), file.Messages...); err != nil {
-		return nil, fmt.Errorf("read words %s: %w", tag, err)
+		if err := bundle.AddMessages(language.Make(tag), &m); err != nil {
+			return nil, fmt.Errorf("read words %s: %w", tag, err)
+		}
 	}
 	return i18n.NewLocalizer(bundle, tag), nil
 }
 
 // strengthen turns **words** into a strong element. The catalogue holds no other
 // markup (a test sees to it), so what is left is text.
-func strengthen(s string) string {
-	return regexp.MustCompile(`\*\*(.+?)\*\*`).ReplaceAllString(s, "<strong>$1</strong>")
-}
+func strengthen(s string) string { return strong.ReplaceAllString(s, "<strong>$1</strong>") }
+
+var strong = regexp.MustCompile(`\*\*(.+?)\*\*`)
 
 // say is a message as text. Data are pairs of placeholder and value; Count also
 // chooses the plural.

@@ -3,6 +3,7 @@ package throttle
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 )
@@ -16,11 +17,22 @@ func newStream(key compute, label, id string) (stream, error) {
 	if err != nil {
 		return stream{}, fmt.Errorf("key a captcha: %w", err)
 	}
-	block, err := aes.NewCipher(sum[:aes.BlockSize])
+	return streamOf(sum)
+}
+
+// newNoise is a stream that begins differently each time.
+func newNoise() (stream, error) {
+	seed := make([]byte, 32)
+	_, _ = rand.Read(seed) // never fails
+	return streamOf(seed)
+}
+
+func streamOf(seed []byte) (stream, error) {
+	block, err := aes.NewCipher(seed[:aes.BlockSize])
 	if err != nil {
 		return stream{}, fmt.Errorf("key a captcha: %w", err)
 	}
-	return stream{cipher.NewCTR(block, sum[aes.BlockSize:])}, nil
+	return stream{cipher.NewCTR(block, seed[aes.BlockSize:])}, nil
 }
 
 func (s stream) next() uint64 {

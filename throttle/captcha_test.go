@@ -328,3 +328,62 @@ func TestNoCaptchas(t *testing.T) {
 		t.Errorf("Sweep = %d, %v", n, err)
 	}
 }
+
+// Every lettering has every character, and no two drawings are alike.
+func TestLetterings(t *testing.T) {
+	t.Parallel()
+	fonts, err := letterings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, f := range fonts {
+		for _, char := range captchaAlphabet {
+			if glyph, err := f.GlyphIndex(nil, char); err != nil || glyph == 0 {
+				t.Errorf("lettering %d has no %q: %v", n, char, err)
+			}
+		}
+	}
+	seen := map[string]bool{}
+	for range 20 {
+		drawn, err := drawCaptcha("ACDEFHJ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[string(drawn)] = true
+	}
+	if len(seen) != 20 {
+		t.Errorf("20 drawings of one answer are %d pictures", len(seen))
+	}
+}
+
+// Each character leaves its ink where it stands.
+func TestPictureOfEachCharacter(t *testing.T) {
+	t.Parallel()
+	fonts, err := letterings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, char := range captchaAlphabet {
+		p, err := newPicture()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.letter(fonts[0], char, pictureWidth/2); err != nil {
+			t.Fatal(err)
+		}
+		inside, outside := 0, 0
+		for i, grey := range p.canvas.Pix {
+			x, y := i%p.canvas.Stride, i/p.canvas.Stride
+			switch {
+			case grey > 100:
+			case x > pictureWidth/2-60 && x < pictureWidth/2+60 && y > 0 && y < pictureHeight-1:
+				inside++
+			default:
+				outside++
+			}
+		}
+		if inside < 300 || outside > inside/20 {
+			t.Errorf("%q leaves %d dark points where it stands and %d elsewhere", char, inside, outside)
+		}
+	}
+}
