@@ -26,6 +26,41 @@ func guides(t *testing.T, elements ...string) string {
 	return path
 }
 
+// guideBlocks are the blocks of a guide that are marked as run by a test.
+func guideBlocks(t *testing.T, page string, names ...string) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(guides(t, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := tested.FindAllStringSubmatch(string(text), -1)
+	if len(found) != len(names) {
+		t.Fatalf("%s has %d tested blocks, this test knows what to do with %d", page, len(found), len(names))
+	}
+	blocks := map[string]string{}
+	for i, b := range found {
+		blocks[names[i]] = b[2]
+	}
+	return blocks
+}
+
+// shell is a terminal in that folder, in which idp is installed.
+func (n *serving) shell(dir string) *shell {
+	n.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o700); err != nil {
+		n.t.Fatal(err)
+	}
+	script := "#!/bin/sh\nexport " + asProgram + "=1\nexec '" + self + "' \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "bin", "idp"), []byte(script), 0o700); err != nil {
+		n.t.Fatal(err)
+	}
+	return newShell(n.t, dir, n.variables()...)
+}
+
 // theirSite is where the examples' services live; nothing answers there.
 const theirSite = "https://servizio.example/"
 

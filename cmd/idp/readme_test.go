@@ -252,17 +252,31 @@ func newShell(t *testing.T, dir string, environ ...string) *shell {
 // the shell, and the test.
 func (s *shell) run(commands string) string {
 	s.t.Helper()
-	const end = "that was all"
-	if _, err := io.WriteString(s.in, commands+"\necho; echo "+end+"\n"); err != nil {
+	s.types(commands)
+	return s.prints(commands)
+}
+
+// allPrinted ends what commands print.
+const allPrinted = "that was all"
+
+// types does not wait for the commands to end.
+func (s *shell) types(commands string) {
+	s.t.Helper()
+	if _, err := io.WriteString(s.in, commands+"\necho; echo "+allPrinted+"\n"); err != nil {
 		s.t.Fatalf("type %q: %v", commands, err)
 	}
+}
+
+// prints waits for the commands that were typed, and returns what they printed.
+func (s *shell) prints(commands string) string {
+	s.t.Helper()
 	var printed strings.Builder
 	for {
 		line, err := s.out.ReadString('\n')
 		if err != nil {
 			s.t.Fatalf("a command failed: %v\n%s\nprinted: %s", err, commands, printed.String())
 		}
-		if strings.TrimSpace(line) == end {
+		if strings.TrimSpace(line) == allPrinted {
 			return printed.String()
 		}
 		printed.WriteString(line)
