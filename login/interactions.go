@@ -188,6 +188,11 @@ func (n *Interactions) Get(ctx context.Context, browser, id string) (Interaction
 	if !found {
 		return Interaction{}, &LostError{}
 	}
+	return r.of(browser, id)
+}
+
+// of is the interaction, if this browser has it and it is open.
+func (r interactionRow) of(browser, id string) (Interaction, error) {
 	same := browser != "" && subtle.ConstantTimeCompare(r.BrowserHash, digest("browser", browser)) == 1
 	if !same || !r.Open {
 		return Interaction{}, lostBy(r.ClientID)
@@ -201,19 +206,27 @@ func (n *Interactions) Get(ctx context.Context, browser, id string) (Interaction
 
 // Take gives an interaction that was started with a Life of its own to the
 // browser that brings it in time; from then on it has its sixty minutes. The
-// same browser may bring it again; any other gets a *LostError.
-func (n *Interactions) Take(ctx context.Context, browser, id string) (Interaction, error) {
+// same browser may bring it again; any other gets a *LostError, as does who brings
+// it in the name of another client: that does not use it up.
+func (n *Interactions) Take(ctx context.Context, browser, client, id string) (Interaction, error) {
 	if browser == "" {
 		return Interaction{}, &LostError{}
 	}
 	hash := digest("browser", browser)
-	if err := n.store.take(ctx, digest("interaction", id), hash); err != nil {
+	if err := n.store.take(ctx, digest("interaction", id), hash, client); err != nil {
 		return Interaction{}, fmt.Errorf("take interaction: %w", err)
 	}
 	if err := n.dropOldest(ctx, hash); err != nil {
 		return Interaction{}, fmt.Errorf("take interaction: %w", err)
 	}
-	return n.Get(ctx, browser, id)
+	r, found, err := n.store.get(ctx, digest("interaction", id))
+	if err != nil {
+		return Interaction{}, fmt.Errorf("take interaction: %w", err)
+	}
+	if !found || r.ClientID != client {
+		return Interaction{}, &LostError{}
+	}
+	return r.of(browser, id)
 }
 
 // bind gives an interaction without a browser to this one, if it is the first,

@@ -65,10 +65,10 @@ func (s interactionStore) bind(ctx context.Context, idHash, browser []byte) erro
 }
 
 // take is bind in time, and with it the interaction's whole life begins.
-func (s interactionStore) take(ctx context.Context, idHash, browser []byte) error {
+func (s interactionStore) take(ctx context.Context, idHash, browser []byte, client string) error {
 	return s.db.Write(ctx).Exec(`UPDATE interactions SET browser_hash = ?, expires_at = ?
-		WHERE id_hash = ? AND browser_hash IS NULL AND ended_at IS NULL AND expires_at > ?`,
-		browser, s.db.NowPlus(interactionLife), idHash, s.db.NowExpr()).Error
+		WHERE id_hash = ? AND client_id = ? AND browser_hash IS NULL AND ended_at IS NULL AND expires_at > ?`,
+		browser, s.db.NowPlus(interactionLife), idHash, client, s.db.NowExpr()).Error
 }
 
 // dropOldest ends all but the newest of a browser's open interactions.

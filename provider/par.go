@@ -115,8 +115,8 @@ func (p *Provider) takePushed(c echo.Context, f form) error {
 		return untrusted(errors.New("a pushed request is named twice"))
 	}
 	id := strings.TrimPrefix(f.Get("request_uri"), pushedPrefix)
-	i, err := p.interactions.Take(c.Request().Context(), web.Browser(c), id)
-	if errors.Is(err, login.ErrLost) || err == nil && i.Client != f.Get("client_id") {
+	i, err := p.interactions.Take(c.Request().Context(), web.Browser(c), f.Get("client_id"), id)
+	if errors.Is(err, login.ErrLost) {
 		return untrusted(errors.New("request_uri is unknown, has expired, was used or is another client's"))
 	}
 	if err != nil {

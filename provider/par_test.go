@@ -132,6 +132,9 @@ func TestPushedRequestsThatAreRefused(t *testing.T) {
 		s.people()
 		uri := s.pushedURI(s.push())
 		wantUntrusted(t, "another client's", other.bring(uri))
+		if location := s.bring(uri).Header.Get("Location"); !strings.HasPrefix(location, "/login/") {
+			t.Errorf("after another client's try it leads to %q, want the sign-in", location)
+		}
 		wantUntrusted(t, "an invented one", s.bring(pushedPrefix+"x"))
 		if got := h.do(h.get("/par", "")).StatusCode; got != http.StatusMethodNotAllowed {
 			t.Errorf("GET = %d, want 405", got)
