@@ -6,9 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"ente.example/idp/audit"
 	"ente.example/idp/clients"
@@ -27,6 +26,8 @@ const (
 	logoutTokenLife = 2 * time.Minute
 	logoutPoll      = 2 * time.Second
 	logoutPauseMax  = 10 * time.Minute
+	// logoutPlaces is how many services one node tells at a time.
+	logoutPlaces = 100
 	// longestSession is more than any policy lets a session last.
 	longestSession = 25 * time.Hour
 )
@@ -74,12 +75,14 @@ func (p *Provider) nudgeLogouts() {
 
 // RunLogouts tells services until ctx ends. Any number of nodes may run it.
 func (p *Provider) RunLogouts(ctx context.Context) error {
+	var all sync.WaitGroup
+	defer all.Wait()
 	tick := time.NewTicker(logoutPoll)
 	defer tick.Stop()
 	for {
 		err := p.EndIdle(ctx)
 		if err == nil {
-			err = p.SendLogouts(ctx)
+			err = p.startLogouts(ctx, &all)
 		}
 		if err != nil && ctx.Err() == nil {
 			p.logger.ErrorContext(ctx, "tell services of a sign-out", "error", err)
@@ -116,21 +119,59 @@ func (p *Provider) EndIdle(ctx context.Context) error {
 	}
 }
 
-// SendLogouts tries whoever is due, once.
+// SendLogouts tries whoever is due, once, and waits for all of them.
 func (p *Provider) SendLogouts(ctx context.Context) error {
+	var all sync.WaitGroup
+	err := p.startLogouts(ctx, &all)
+	all.Wait()
+	return err
+}
+
+// startLogouts tries whoever is due, as far as there are places. It waits for a
+// place and for nobody's answer: a service that is slow keeps the place that it
+// has, and no other service from being told.
+func (p *Provider) startLogouts(ctx context.Context, all *sync.WaitGroup) error {
 	for {
-		list, err := p.logouts.claim(ctx)
-		if err != nil {
-			return err
+		places := p.places(ctx)
+		if places == 0 {
+			return ctx.Err()
 		}
-		var all errgroup.Group
+		list, err := p.logouts.claim(ctx, places)
+		for range places - len(list) {
+			<-p.sending
+		}
 		for _, row := range list {
-			all.Go(func() error { return p.sendLogout(ctx, row) })
+			all.Go(func() {
+				defer func() { <-p.sending }()
+				if err := p.sendLogout(ctx, row); err != nil && ctx.Err() == nil {
+					p.logger.ErrorContext(ctx, "tell a service of a sign-out", "error", err)
+				}
+			})
 		}
-		if err := all.Wait(); err != nil || len(list) < logoutBatch {
+		if err != nil || len(list) < places {
 			return err
 		}
 	}
+}
+
+// places takes the places that are free, a batch at most; it waits for the first
+// one, and none is left when ctx ends.
+func (p *Provider) places(ctx context.Context) (n int) {
+	select {
+	case p.sending <- struct{}{}:
+		n++
+	case <-ctx.Done():
+		return 0
+	}
+	for n < logoutBatch {
+		select {
+		case p.sending <- struct{}{}:
+			n++
+		default:
+			return n
+		}
+	}
+	return n
 }
 
 // sendLogout tries one service. What is decided is kept even while the node

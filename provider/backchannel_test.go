@@ -1,7 +1,9 @@
 package provider
 
 import (
+	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -9,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"ente.example/idp/audit"
 	"ente.example/idp/database"
@@ -245,6 +249,50 @@ func TestLogoutsAreSentOnce(t *testing.T) {
 				t.Errorf("service %d was told %d times", i, got)
 			}
 		}
+	})
+}
+
+// A service that takes its time, with many sessions to hear of, keeps nobody
+// else from hearing of theirs.
+func TestASlowServiceHoldsNobodyUp(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		heard, gaveUp := make(chan struct{}), make(chan struct{}, 100)
+		slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // else the end of the connection goes unseen
+			select {
+			case <-heard:
+			case <-r.Context().Done(): // whoever asked has waited as long as it does
+				gaveUp <- struct{}{}
+			}
+		}))
+		t.Cleanup(slow.Close)
+		quick := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(heard) }))
+		t.Cleanup(quick.Close)
+		queue := func(address string, sessions int) {
+			s := h.service(`{"backchannel_logout_uri": "` + address + `/logout"}`)
+			for range sessions {
+				if err := h.provider.logouts.add(t.Context(), logoutRow{ClientID: s.client.ID, SessionID: uuid.NewString(), Subject: "x"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		queue(slow.URL, logoutBatch+5)
+		queue(quick.URL, 1)
+		ctx, stop := context.WithCancel(t.Context())
+		var worker sync.WaitGroup
+		worker.Go(func() {
+			if err := h.provider.RunLogouts(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		select {
+		case <-heard:
+		case <-gaveUp:
+			t.Error("the slow ones were waited for")
+		}
+		stop()
+		worker.Wait()
 	})
 }
 

@@ -139,6 +139,7 @@ type Provider struct {
 	tries        tries
 	logouts      logouts
 	wake         chan struct{} // nudges the worker of back-channel logout
+	sending      chan struct{} // its places
 	fosite       *fosite.Fosite
 	metrics      metrics
 	lost         login.Lost
@@ -165,7 +166,7 @@ func New(d Deps) (*Provider, error) {
 	}
 	p.grants = &grants{db: d.DB, lifetimes: p.lifetimes}
 	p.devices = &devices{db: d.DB, policy: d.Devices.withDefaults()}
-	p.logouts, p.wake = logouts{db: d.DB}, make(chan struct{}, 1)
+	p.logouts, p.wake, p.sending = logouts{db: d.DB}, make(chan struct{}, 1), make(chan struct{}, logoutPlaces)
 	p.lost = login.Lost{Clients: d.Clients, Issuer: d.Issuer}
 	p.fosite = newFosite(p)
 	return p, p.complete(d)

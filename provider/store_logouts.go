@@ -92,16 +92,17 @@ func (l logouts) add(ctx context.Context, row logoutRow) error {
 	return nil
 }
 
-// claim takes what is due, for as long as a try lasts.
-func (l logouts) claim(ctx context.Context) (list []logoutRow, err error) {
+// claim takes what is due, most rows at most, for as long as a try lasts. What has
+// been tried less comes first: who never answers is in nobody's way.
+func (l logouts) claim(ctx context.Context, most int) (list []logoutRow, err error) {
 	var lock clause.Expr // SQLite's writers stand in line anyway
 	if l.db.Dialect() == database.Postgres {
 		lock.SQL = "FOR UPDATE SKIP LOCKED"
 	}
-	err = l.db.Write(ctx).Raw(`WITH due AS (SELECT id AS due_id FROM logouts WHERE next_at <= ? ORDER BY next_at LIMIT ? ?)
+	err = l.db.Write(ctx).Raw(`WITH due AS (SELECT id AS due_id FROM logouts WHERE next_at <= ? ORDER BY attempts, next_at LIMIT ? ?)
 		UPDATE logouts SET next_at = ?, attempts = attempts + 1 FROM due WHERE id = due_id
 		RETURNING id, client_id, session_id, subject, attempts, (expires_at <= ?) AS late`,
-		l.db.NowExpr(), logoutBatch, lock, l.db.NowPlus(logoutLease), l.db.NowExpr()).Scan(&list).Error
+		l.db.NowExpr(), most, lock, l.db.NowPlus(logoutLease), l.db.NowExpr()).Scan(&list).Error
 	if err != nil {
 		return nil, fmt.Errorf("claim logouts: %w", err)
 	}
