@@ -170,7 +170,7 @@ func TestFAPI2Tokens(t *testing.T) {
 		code := func() string {
 			return s.reply(s.bring(s.pushedURI(s.pushed("request", s.object())))).Get("code")
 		}
-		wantRefusal(t, "a request that is not signed", s.pushed(), "Bad Request "+codeInvalidRequestObject)
+		wantRefusal(t, "a request that is not signed", s.pushed(), "Bad Request "+codeInvalidRequest)
 		at := func(by time.Duration) int64 { return time.Now().Add(by).Unix() }
 		machine := []string{"grant_type", credentialsGrant}
 		for name, proof := range map[string]string{

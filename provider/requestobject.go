@@ -38,7 +38,7 @@ func (p *Provider) opened(ctx context.Context, f form) (r *authRequest, refusal,
 	if f.Get("request") == "" && f.Get("request_uri") == "" {
 		r, err = p.trust(ctx, f)
 		if err == nil && r.client.RequireSignedRequestObject {
-			refusal = invalidObject("the client has to sign its requests")
+			refusal = badRequest(codeInvalidRequest, "the client has to sign its requests")
 		}
 		return r, refusal, err
 	}
@@ -74,7 +74,7 @@ func (p *Provider) unwrap(ctx context.Context, f form, client clients.Client) (f
 			return form{}, err
 		}
 	case object == "" && client.RequireSignedRequestObject:
-		return form{}, invalidObject("the client has to sign its requests")
+		return form{}, badRequest(codeInvalidRequest, "the client has to sign its requests")
 	case object == "":
 		return f, nil
 	}

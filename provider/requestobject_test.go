@@ -146,13 +146,13 @@ func TestRequiredRequestObject(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.signIn(h.people())
-		if got := a.refused(); got != codeInvalidRequestObject {
-			t.Errorf("a plain request: %q, want %s", got, codeInvalidRequestObject)
+		if got := a.refused(); got != codeInvalidRequest {
+			t.Errorf("a plain request: %q, want %s", got, codeInvalidRequest)
 		}
 		proof := func(pairs ...string) answer {
 			return h.do(h.post(parPath, append(pairs, "client_assertion_type", assertionType, "client_assertion", a.assertion("aud", a.issuer+parPath))...))
 		}
-		wantRefusal(t, "a plain pushed request", proof("redirect_uri", callback), "Bad Request "+codeInvalidRequestObject)
+		wantRefusal(t, "a plain pushed request", proof("redirect_uri", callback), "Bad Request "+codeInvalidRequest)
 		uri := a.pushedURI(proof("request", a.object()))
 		if v := a.reply(a.bring(uri)); v.Get("code") == "" {
 			t.Errorf("a signed and pushed request: %v", v)

@@ -80,3 +80,36 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		t.Error("TLS 1.1 is spoken")
 	}
 }
+
+// FAPI 2.0 Security Profile §5.2.2: TLS 1.3, or 1.2 with what RFC 9325 recommends.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	selfSigned(t, dir, 1)
+	s := newTerminal(t, databasetest.SQLite(t))
+	listen := freePort(t)
+	n := s.with("IDP_ISSUER", "https://localhost:"+port(listen), "IDP_TLS_CERT_FILE", filepath.Join(dir, "cert.pem"), "IDP_TLS_KEY_FILE", filepath.Join(dir, "key.pem")).serve("--workers=none")
+	takes := func(c *tls.Config) bool {
+		c.InsecureSkipVerify = true
+		conn, err := tls.Dial("tcp", n.environ["IDP_LISTEN"], c)
+		if err != nil {
+			return false
+		}
+		return conn.Close() == nil
+	}
+	recommended := map[string]bool{"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": true, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": true} // for the key that it has
+	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		only12 := &tls.Config{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite.ID}}
+		if strings.HasPrefix(suite.Name, "TLS_AES") || strings.HasPrefix(suite.Name, "TLS_CHACHA") {
+			continue // of TLS 1.3
+		}
+		if got := takes(only12); got != recommended[suite.Name] {
+			t.Errorf("%s: %t", suite.Name, got)
+		}
+	}
+	for version, want := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		if got := takes(&tls.Config{MinVersion: version, MaxVersion: version}); got != want {
+			t.Errorf("%s: %t, want %t", tls.VersionName(version), got, want)
+		}
+	}
+}

@@ -216,8 +216,17 @@ func (v *services) listenAt(ctx context.Context, address string, ask tls.ClientA
 		return nil, errors.Join(err, l.Close())
 	}
 	return tls.NewListener(l, &tls.Config{
-		MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: []string{"h2", "http/1.1"}, ClientAuth: ask,
+		MinVersion: tls.VersionTLS12, CipherSuites: cipherSuites(), GetCertificate: c.get, NextProtos: []string{"h2", "http/1.1"}, ClientAuth: ask,
 	}), nil
+}
+
+// cipherSuites are those that RFC 9325 §4.2 recommends for TLS 1.2, and no
+// other: FAPI 2.0 §5.2.2 asks for that. TLS 1.3 has its own.
+func cipherSuites() []uint16 {
+	return []uint16{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	}
 }
 
 // lockServe admits one serve to a SQLite file; commands come and go.
