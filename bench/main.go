@@ -22,6 +22,7 @@ import (
 
 	"ente.example/idp/bench/driver"
 	"ente.example/idp/bench/meter"
+	"ente.example/idp/bench/render"
 )
 
 // scope is what services ask for; each server knows it.
@@ -35,6 +36,9 @@ type options struct {
 	rounds, workers, count int
 	window                 time.Duration
 	servers, scenarios     string
+	save                   string
+	crowd                  int
+	render                 bool
 }
 
 func main() {
@@ -45,6 +49,9 @@ func main() {
 	flag.DurationVar(&o.window, "time", 2*time.Second, "the longest that one measurement lasts")
 	flag.StringVar(&o.servers, "servers", "", "only those, with commas")
 	flag.StringVar(&o.scenarios, "scenarios", "", "only those, with commas, and what they build on")
+	flag.StringVar(&o.save, "save", lastRun, "where the medians are kept; - for nowhere")
+	flag.IntVar(&o.crowd, "crowd", 64, "how many workers at the end, for errors; 0 for none")
+	flag.BoolVar(&o.render, "render", false, "only write the page anew, from what is kept")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := o.run(ctx, os.Stdout)
@@ -61,6 +68,10 @@ func chosen(list, name string) bool {
 
 // run starts the servers, measures round by round, and writes what was found.
 func (o options) run(ctx context.Context, out io.Writer) error {
+	if o.render {
+		return show()
+	}
+	about := o.describe(ctx, load())
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
 		return err
@@ -71,8 +82,38 @@ func (o options) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = o.measure(ctx, out, f)
-	return err
+	all, err := o.measure(ctx, out, f)
+	if err != nil {
+		return err
+	}
+	about.Figures = summary(all)
+	if about.Crowd, err = o.crowded(ctx, out, f); err != nil || o.save == "-" {
+		return err
+	}
+	if err := keep(o.save, about); err != nil || o.save != lastRun {
+		return err
+	}
+	return show()
+}
+
+// crowded goes once through all scenarios of this program with many workers.
+func (o options) crowded(ctx context.Context, out io.Writer, f fleet) (list []render.Crowd, err error) {
+	for _, s := range f {
+		if o.crowd == 0 || !strings.HasPrefix(s.name, "idp") {
+			continue
+		}
+		if err := s.driver.Prepare(ctx, o.crowd); err != nil {
+			return list, fmt.Errorf("%s: %w", s.name, err)
+		}
+		for _, scenario := range driver.Scenarios() {
+			r := s.driver.Run(ctx, scenario, driver.Load{Workers: o.crowd, Count: o.count, Time: o.window})
+			list = append(list, render.Crowd{
+				Scenario: scenario.Name, Server: s.name, Workers: o.crowd, Done: r.Done, Errors: r.Errors, First: r.First, P99: milliseconds(r.P99),
+			})
+			_, _ = fmt.Fprintf(out, "%d workers: %-18s %-12s %6d done %3d errors  %s\n", o.crowd, scenario.Name, s.name, r.Done, r.Errors, r.First)
+		}
+	}
+	return list, nil
 }
 
 // fleet is every server that is measured.
@@ -123,7 +164,7 @@ func (o options) start(ctx context.Context, dir string) (f fleet, err error) {
 	if err := build(ctx, filepath.Join(bin, "floor"), "./bench/floor"); err != nil {
 		return nil, err
 	}
-	people := crowd(o.workers)
+	people := crowd(max(o.workers, o.crowd))
 	for _, k := range kinds(bin) {
 		if !chosen(o.servers, k.name) {
 			continue

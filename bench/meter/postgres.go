@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -170,4 +171,17 @@ func binaries() (string, error) {
 		return "", errors.New("no PostgreSQL server here: apt-get install postgresql")
 	}
 	return filepath.Dir(found[0]), nil
+}
+
+// Version is the server's, as it names itself.
+func Version(ctx context.Context) string {
+	bin, err := binaries()
+	if err != nil {
+		return "?"
+	}
+	out, err := exec.CommandContext(ctx, filepath.Join(bin, "postgres"), "--version").Output()
+	if err != nil {
+		return "?"
+	}
+	return strings.TrimSpace(string(out))
 }
