@@ -167,3 +167,70 @@ func TestMaxAge(t *testing.T) {
 		}
 	}
 }
+
+// TestPostStaysOutside: what is told to services goes under the same guard as
+// what is fetched from them, and no answer leads it on.
+func TestPostStaysOutside(t *testing.T) {
+	t.Parallel()
+	inner := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("reached") })
+	outer := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, inner.URL, http.StatusTemporaryRedirect)
+	})
+	r := &Registry{fetch: newFetcher(inside(outer))}
+	status, err := r.Post(t.Context(), outer.URL+"/logout", nil)
+	if err != nil || status != http.StatusTemporaryRedirect {
+		t.Errorf("post = %d, %v, want the redirect and no more", status, err)
+	}
+	policy := inside(inner)
+	policy.Allow = nil
+	r = &Registry{fetch: newFetcher(policy)}
+	port := inner.URL[strings.LastIndexByte(inner.URL, ':'):]
+	for _, host := range []string{"127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "[::1]", "169.254.169.254", "2130706433"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		if status, err := r.Post(ctx, "https://"+host+port+"/logout", nil); err == nil {
+			t.Errorf("posted to %s: %d", host, status)
+		}
+		cancel()
+	}
+	if _, err := r.Post(t.Context(), "http://service.example/logout", nil); err == nil {
+		t.Error("posted without TLS")
+	}
+}
+
+// TestFetchGivesUp: a body that comes a byte at a time, without end, is waited
+// for as long as any other.
+func TestFetchGivesUp(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		for r.Context().Err() == nil {
+			if _, err := io.WriteString(w, " "); err != nil {
+				return
+			}
+			if f, ok := w.(http.Flusher); ok {
+				f.Flush()
+			}
+		}
+	})
+	f := newFetcher(inside(s))
+	f.http.Timeout = 200 * time.Millisecond // of a body that is endless, maxFetched comes first
+	slow := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusOK)
+		if f, ok := w.(http.Flusher); ok {
+			f.Flush()
+		}
+		<-r.Context().Done()
+	})
+	if _, err := f.get(t.Context(), s.URL); err == nil {
+		t.Error("an endless body was read")
+	}
+	f = newFetcher(inside(slow))
+	f.http.Timeout = 200 * time.Millisecond
+	if _, err := f.get(t.Context(), slow.URL); err == nil {
+		t.Error("a body that never comes was waited for")
+	}
+	if f := newFetcher(FetchPolicy{}); f.http.Timeout != fetchTimeout {
+		t.Errorf("the time-out is %v, want %v for headers and body together", f.http.Timeout, fetchTimeout)
+	}
+}

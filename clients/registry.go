@@ -44,15 +44,16 @@ type Deps struct {
 
 // Registry is the registry of relying parties.
 type Registry struct {
-	db     *database.DB
-	audit  *audit.Log
-	policy Policy
-	rules  rules
-	store  store
-	cache  *cache
-	fetch  *fetcher
-	remote *remoteKeys
-	ended  func(ctx context.Context, id string) error
+	db      *database.DB
+	audit   *audit.Log
+	policy  Policy
+	rules   rules
+	store   store
+	cache   *cache
+	fetch   *fetcher
+	remote  *remoteKeys
+	objects *remoteObjects
+	ended   func(ctx context.Context, id string) error
 }
 
 // New returns a registry over the database's clients.
@@ -75,11 +76,12 @@ func New(d Deps) (*Registry, error) {
 	fetcher := newFetcher(d.Policy.Fetch)
 	return &Registry{
 		db: d.DB, audit: d.Audit, policy: d.Policy,
-		rules:  rules{scopes: d.Scopes, authorizations: d.Authorizations, loopback: d.Policy.Fetch.Loopback},
-		store:  store{db: d.DB},
-		cache:  newCache(d.Policy.CacheFor),
-		fetch:  fetcher,
-		remote: newRemoteKeys(fetcher.get),
-		ended:  d.Ended,
+		rules:   rules{scopes: d.Scopes, authorizations: d.Authorizations, loopback: d.Policy.Fetch.Loopback},
+		store:   store{db: d.DB},
+		cache:   newCache(d.Policy.CacheFor),
+		fetch:   fetcher,
+		remote:  newRemoteKeys(fetcher.get),
+		objects: &remoteObjects{read: fetcher.object},
+		ended:   d.Ended,
 	}, nil
 }

@@ -129,6 +129,43 @@ func TestManyWaitForOneFetch(t *testing.T) {
 	})
 }
 
+// TestManyWaitForOneRequestObject: nobody can have a client's server asked for
+// the same in any number of connections.
+func TestManyWaitForOneRequestObject(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var fetches atomic.Int64
+		r := &remoteObjects{read: func(ctx context.Context, _ string) (fetched, error) {
+			fetches.Add(1)
+			select {
+			case <-time.After(time.Second):
+				return fetched{body: []byte("a.b.c")}, nil
+			case <-ctx.Done():
+				return fetched{}, ctx.Err()
+			}
+		}}
+		impatient, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			if _, err := r.find(impatient, "https://a.example/object"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("find = %v", err)
+			}
+		})
+		for range 50 {
+			waiting.Go(func() {
+				if got, err := r.find(t.Context(), "https://a.example/object"); err != nil || string(got.body) != "a.b.c" {
+					t.Errorf("find = %q, %v", got.body, err)
+				}
+			})
+		}
+		waiting.Wait()
+		if got := fetches.Load(); got != 1 {
+			t.Errorf("%d fetches, want 1", got)
+		}
+	})
+}
+
 // TestFetchOutlivesWhoBeganIt: one impatient request does not spoil it for the
 // others.
 func TestFetchOutlivesWhoBeganIt(t *testing.T) {
