@@ -82,6 +82,7 @@ const (
 	GrantRevoked    Type = "grant.revoked"
 	TokenExchanged  Type = "token.exchanged" // a client speaks to another in a citizen's name
 	TokenRevoked    Type = "token.revoked"
+	TokenVouched    Type = "token.vouched" // a client got one for itself on another's word
 	ReuseDetected   Type = "grant.reuse-detected"
 	AuthorizeFailed Type = "authorize.failed"
 	DeviceDenied    Type = "device.denied" // somebody said no to a device's request, signed in or not
@@ -123,5 +124,5 @@ var details = map[string]bool{
 	"key": true, "alg": true, "imported": true, "updated": true, "fields": true, "version": true, "old": true,
 	"new": true, "revealed": true, "jti": true, "remember": true, "error": true, "migrations": true, "seq": true,
 	"rules": true, "delivery": true, "waits": true, "generation": true, "interaction": true, "auth_method": true, "resource": true, "problem": true,
-	"procedure": true, "request": true, "call": true, "authorizations": true, "purpose": true, "from": true,
+	"procedure": true, "request": true, "call": true, "authorizations": true, "account": true, "purpose": true, "from": true,
 }

@@ -16,13 +16,15 @@ type Client struct {
 	Resources     []string // audiences it may ask for (RFC 8707)
 	TokenExchange []string // audiences it may exchange a citizen's token for (RFC 8693)
 	OwnAudiences  []string // what it is called, beside its id, in tokens that are sent to it
-	MayIntrospect bool     // tokens that are not its own
-	RequirePKCE   bool     // always true for a public client
-	Profile       Profile
-	Sector        string // as registered; SectorID is what counts
-	Disabled      bool
-	CreatedAt     time.Time
-	Version       int64 // of the registry when this client last changed
+	// AssertionIssuers are those whose word about the client counts (RFC 7523 §2.1).
+	AssertionIssuers []AssertionIssuer
+	MayIntrospect    bool // tokens that are not its own
+	RequirePKCE      bool // always true for a public client
+	Profile          Profile
+	Sector           string // as registered; SectorID is what counts
+	Disabled         bool
+	CreatedAt        time.Time
+	Version          int64 // of the registry when this client last changed
 
 	secrets []storedSecret
 	keys    []jose.JSONWebKey // of Metadata.JWKS, parsed once
@@ -62,6 +64,7 @@ const (
 	GrantClientCredentials = "client_credentials"
 	GrantImplicit          = "implicit"
 	GrantDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"    // RFC 8628
+	GrantJWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"     //nolint:gosec // G101: no credential but RFC 7523
 	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // G101: no credential but RFC 8693
 
 	ApplicationWeb    = "web"

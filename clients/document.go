@@ -64,10 +64,13 @@ type Document struct {
 	Resources     []string      `json:"resources,omitempty"`
 	TokenExchange []string      `json:"token_exchange,omitempty"`
 	OwnAudiences  []string      `json:"own_audiences,omitempty"`
-	MayIntrospect bool          `json:"may_introspect,omitempty"`
-	RequirePKCE   *bool         `json:"require_pkce,omitempty"` // absent: as the profile says
-	Profile       Profile       `json:"profile,omitempty"`
-	Sector        string        `json:"sector,omitempty"`
+
+	AssertionIssuers []AssertionIssuer `json:"assertion_issuers,omitempty"`
+
+	MayIntrospect bool    `json:"may_introspect,omitempty"`
+	RequirePKCE   *bool   `json:"require_pkce,omitempty"` // absent: as the profile says
+	Profile       Profile `json:"profile,omitempty"`
+	Sector        string  `json:"sector,omitempty"`
 
 	ClientID         string           `json:"client_id,omitempty"`
 	ClientIDIssuedAt int64            `json:"client_id_issued_at,omitempty"` // Unix seconds
@@ -113,6 +116,7 @@ func (c Client) Document() Document {
 		TokenExchange: c.TokenExchange, OwnAudiences: c.OwnAudiences, RequirePKCE: &pkce, Profile: c.Profile, Sector: c.Sector,
 		ClientID: c.ID, ClientIDIssuedAt: c.CreatedAt.Unix(), Disabled: c.Disabled,
 	}
+	d.AssertionIssuers = canonicalIssuers(c.AssertionIssuers)
 	for _, list := range []*[]string{
 		&d.RedirectURIs, &d.PostLogoutRedirectURIs, &d.GrantTypes, &d.ResponseTypes, (*[]string)(&d.Scope),
 		&d.Contacts, &d.DefaultACRValues, &d.Resources, &d.RequestURIs, &d.TokenExchange, &d.OwnAudiences, &d.AuthorizationTypes,

@@ -10,7 +10,7 @@ import (
 // what would let a client pass for another is refused.
 func (d Document) own(p Profile, invited bool, old Client) (Document, error) {
 	d.Profile, d.Consent, d.Resources, d.MayIntrospect, d.RequirePKCE, d.Sector, d.Disabled = p, "", nil, false, nil, "", false
-	d.TokenExchange, d.OwnAudiences = nil, nil
+	d.TokenExchange, d.OwnAudiences, d.AssertionIssuers = nil, nil, nil
 	d.ClientID, d.ClientIDIssuedAt, d.SecretExpiresAt, d.SecretDigest, d.PreviousSecrets = "", 0, nil, "", nil
 	if d.Scope == nil && p == ProfileOIDC {
 		d.Scope = ParseScope("openid profile email phone address")
@@ -41,9 +41,10 @@ func (r *Registry) own(d Document, p Profile, invited bool, old Client) (Documen
 
 // checkOwnGrants keeps from a client what nobody has given it. A device's code
 // can be sent to anybody, and the service's name is all that its reader has to
-// judge by; who exchanges tokens speaks to others in a citizen's name.
+// judge by; who exchanges tokens speaks to others in a citizen's name; whose
+// word gets a client tokens, nobody says of itself.
 func checkOwnGrants(d Document, given []string) error {
-	for _, g := range []string{GrantDeviceCode, GrantTokenExchange} {
+	for _, g := range []string{GrantDeviceCode, GrantTokenExchange, GrantJWTBearer} {
 		if slices.Contains(d.GrantTypes, g) && !slices.Contains(given, g) {
 			return invalid("grant_types", "has %s, which an administrator gives", g)
 		}

@@ -116,6 +116,9 @@ func (r *Registry) UpdateOwn(ctx context.Context, by audit.Actor, c Client, d Do
 		if slices.Contains(d.GrantTypes, GrantTokenExchange) {
 			d.TokenExchange, d.OwnAudiences = old.TokenExchange, old.OwnAudiences
 		}
+		if slices.Contains(d.GrantTypes, GrantJWTBearer) {
+			d.AssertionIssuers = old.AssertionIssuers
+		}
 		return d, nil
 	})
 }

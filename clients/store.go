@@ -170,6 +170,7 @@ func fromRow(row clientRow, secrets []secretRow) (Client, error) {
 		RequirePKCE: d.RequirePKCE == nil || *d.RequirePKCE, Profile: d.Profile, Sector: d.Sector,
 		Disabled: row.Disabled, CreatedAt: row.CreatedAt.UTC(), Version: row.Version,
 	}
+	c.AssertionIssuers = canonicalIssuers(d.AssertionIssuers)
 	c.JWKS = canonicalKeys(c.JWKS)
 	c.keys = parsedKeys(c.JWKS)
 	for _, secret := range secrets {

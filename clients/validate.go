@@ -44,7 +44,7 @@ func AuthMethods() []string {
 
 // GrantTypes is every grant a client may have.
 func GrantTypes() []string {
-	return []string{GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantImplicit, GrantDeviceCode, GrantTokenExchange}
+	return []string{GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantImplicit, GrantDeviceCode, GrantTokenExchange, GrantJWTBearer}
 }
 
 // rules decide what may be registered. They are pure: what has to be fetched
@@ -63,7 +63,7 @@ func (r rules) client(d Document) (Client, []string, error) {
 	for _, check := range []func(Document) error{
 		checkWords, checkGrants, checkAuthentication, checkCertificate, checkEncryption, checkObjectEncryption, checkRedirects, r.checkPages, checkLogout, checkKeys,
 		checkAlgorithms, checkTexts, checkSector, checkResources, checkExchange, checkPKCE, checkRequests, r.checkScope, checkLevels, checkProfileRules,
-		r.checkAuthorizations,
+		r.checkAuthorizations, r.checkAssertionIssuers,
 	} {
 		if err := check(d); err != nil {
 			return Client{}, nil, err
@@ -74,6 +74,7 @@ func (r rules) client(d Document) (Client, []string, error) {
 		TokenExchange: d.TokenExchange, OwnAudiences: d.OwnAudiences, MayIntrospect: d.MayIntrospect, RequirePKCE: *d.RequirePKCE, Profile: d.Profile, Sector: d.Sector,
 		Disabled: d.Disabled,
 	}
+	c.AssertionIssuers = canonicalIssuers(d.AssertionIssuers)
 	c.JWKS = canonicalKeys(c.JWKS)
 	c.keys = parsedKeys(c.JWKS)
 	return c, notes, nil

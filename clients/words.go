@@ -17,6 +17,9 @@ func (c Client) Words() []string {
 	if len(c.TokenExchange) > 0 {
 		lines = append(lines, "may exchange citizens' tokens that are sent to it for tokens for "+strings.Join(c.TokenExchange, ", "))
 	}
+	for _, i := range c.AssertionIssuers {
+		lines = append(lines, "may have tokens for itself on the word of "+i.Issuer)
+	}
 	if len(c.AuthorizationTypes) > 0 {
 		lines = append(lines, "may ask for authorizations in detail: "+strings.Join(c.AuthorizationTypes, ", "))
 	}

@@ -59,14 +59,17 @@ type accessClaims struct {
 
 	Confirmation *confirmation   `json:"cnf,omitempty"`
 	Details      json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396 §9.1
-	// Actor is who speaks in the subject's name: the token was exchanged (RFC
-	// 8693 §4.1), and its grant is that of the client it began with.
+	// Actor is who speaks in the subject's name (RFC 8693 §4.1). With a grant the
+	// token was exchanged, and the grant is that of the client it began with;
+	// without one somebody has vouched for the client (RFC 7523).
 	Actor *actor `json:"act,omitempty"`
 }
 
-// actor is a client that exchanged a token, and the one before it.
+// actor is a client that exchanged a token, and the one before it; or an account
+// of a client, as its issuer names it.
 type actor struct {
 	Subject string `json:"sub"`
+	Issuer  string `json:"iss,omitempty"`
 	Before  *actor `json:"act,omitempty"`
 }
 

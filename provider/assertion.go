@@ -59,19 +59,21 @@ func signatureAlgorithms(names []string) []jose.SignatureAlgorithm {
 // assertedClient is who an assertion says it is from. Nothing is believed yet:
 // the name only says whose keys to check it with.
 func assertedClient(assertion string) (string, bool) {
+	claims, ok := peek(assertion)
+	return claims.Issuer, ok && claims.Issuer == claims.Subject
+}
+
+// peek is what an assertion says, before anything of it is believed.
+func peek(assertion string) (claims assertionClaims, ok bool) {
 	parts := strings.Split(assertion, ".")
 	if len(parts) != 3 || len(assertion) > maxAssertion {
-		return "", false
+		return assertionClaims{}, false
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || !keys.Shallow(payload) {
-		return "", false
+	if err != nil || !keys.Shallow(payload) || json.Unmarshal(payload, &claims) != nil {
+		return assertionClaims{}, false
 	}
-	var claims assertionClaims
-	if err := json.Unmarshal(payload, &claims); err != nil || claims.Issuer == "" || claims.Issuer != claims.Subject {
-		return "", false
-	}
-	return claims.Issuer, clean(claims.Issuer)
+	return claims, claims.Issuer != "" && clean(claims.Issuer) && clean(claims.Subject)
 }
 
 // checkAssertion reports whether the client signed this, for us, now and for
@@ -105,6 +107,11 @@ func (p *Provider) checkAssertion(ctx context.Context, client clients.Client, as
 // it, nil if none did. The algorithms are ours and the client's, never the
 // header's; keys come from the registration, whatever jku, x5u or jwk say.
 func (p *Provider) openSigned(ctx context.Context, client clients.Client, text string, algs []jose.SignatureAlgorithm) (payload []byte, typ string, err error) {
+	return openedBy(text, algs, func(kid string) ([]jose.JSONWebKey, error) { return p.clients.Keys(ctx, client, kid) })
+}
+
+// openedBy is openSigned for the keys of anybody.
+func openedBy(text string, algs []jose.SignatureAlgorithm, find func(kid string) ([]jose.JSONWebKey, error)) (payload []byte, typ string, err error) {
 	jws, err := jose.ParseSignedCompact(text, algs)
 	if err != nil {
 		return nil, "", nil //nolint:nilerr // not a signature of a kind we take
@@ -113,7 +120,7 @@ func (p *Provider) openSigned(ctx context.Context, client clients.Client, text s
 	if critical(header) {
 		return nil, "", nil
 	}
-	keys, err := p.clients.Keys(ctx, client, header.KeyID)
+	keys, err := find(header.KeyID)
 	if errors.Is(err, clients.ErrKeys) {
 		return nil, "", nil
 	}

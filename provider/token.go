@@ -59,6 +59,8 @@ func (p *Provider) redeemAny(c echo.Context, f form, u *unit, grantType string) 
 		return p.redeemDevice(c, f, u)
 	case clients.GrantTokenExchange:
 		return p.exchangeToken(c, f, u)
+	case clients.GrantJWTBearer:
+		return p.redeemAssertion(c, f, u)
 	}
 	return p.exchange(c, f, u, grantType)
 }
@@ -77,7 +79,7 @@ func (p *Provider) tokenUnit(c echo.Context, f form) (*unit, string, error) {
 	// fosite would call a grant type it does not know an invalid request.
 	switch grantType {
 	case clients.GrantAuthorizationCode, clients.GrantRefreshToken, clients.GrantClientCredentials,
-		clients.GrantDeviceCode, clients.GrantTokenExchange:
+		clients.GrantDeviceCode, clients.GrantTokenExchange, clients.GrantJWTBearer:
 	default:
 		return nil, "", badRequest(codeUnsupportedGrantType, "the grant type is not supported")
 	}
@@ -101,6 +103,10 @@ func (p *Provider) readGrant(f form, u *unit, grantType string) error {
 	case clients.GrantDeviceCode:
 		if f.Get("device_code") == "" {
 			return badRequest(codeInvalidRequest, "device_code is missing")
+		}
+	case clients.GrantJWTBearer:
+		if f.Get("assertion") == "" {
+			return badRequest(codeInvalidRequest, "assertion is missing")
 		}
 	case clients.GrantRefreshToken:
 		if f.Get("refresh_token") == "" {

@@ -66,6 +66,7 @@ func (p *Provider) signAccess(ctx context.Context, u *unit, scopes []string) (st
 		claims.Subject, claims.GID, claims.SID = g.Subject, g.ID, g.SessionID
 		claims.AuthTime, claims.ACR, claims.AMR = g.AuthTime.Unix(), g.ACR, g.AMR
 	}
+	claims.Actor = u.actor
 	if len(u.details) > 0 {
 		claims.Details = json.RawMessage(u.details.Encode())
 	}

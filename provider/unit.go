@@ -26,6 +26,7 @@ type unit struct {
 	presented refreshToken  // that was sent in
 	successor *refreshToken // to be stored: the first or the next of its family
 
+	actor     *actor                 // who vouched for the client, where it was not the client itself
 	details   authorizations.Details // that the access token carries
 	resources []string               // the access token's audience, where narrowed
 	confirmed confirmation           // the key that the client has proved to hold
