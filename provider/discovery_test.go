@@ -60,7 +60,7 @@ func TestDiscoverySaysWhatThisProviderDoes(t *testing.T) {
 			"acr_values_supported":                             list("https://www.spid.gov.it/SpidL1"),
 			"prompt_values_supported":                          list("none", "login", "consent", "select_account", "create"),
 			"ui_locales_supported":                             list("it", "en"),
-			"grant_types_supported":                            list("authorization_code", "refresh_token", "client_credentials", "implicit", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange"),
+			"grant_types_supported":                            list("authorization_code", "refresh_token", "client_credentials", "implicit", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
 			"introspection_endpoint_auth_methods_supported":    list("client_secret_basic", "client_secret_post", "private_key_jwt"),
 			"token_endpoint_auth_methods_supported":            list("client_secret_basic", "client_secret_post", "private_key_jwt", "none"),
 			"token_endpoint_auth_signing_alg_values_supported": list("RS256", "PS256", "ES256", "EdDSA"),
