@@ -42,6 +42,7 @@ func withDefaults(d Document) (Document, []string) {
 	fill(&d.SubjectType, SubjectPairwise)
 	fill(&d.IDTokenSignedResponseAlg, "RS256")
 	fill(&d.Consent, ConsentRemember)
+	fill(&d.AccessTokenFormat, FormatJWT)
 	if d.RequirePKCE == nil {
 		pkce := d.Profile != ProfileOIDC || d.TokenEndpointAuthMethod == AuthNone
 		d.RequirePKCE = &pkce

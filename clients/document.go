@@ -54,6 +54,9 @@ type Metadata struct {
 	TLSBound         bool `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 	// Purpose is our own member: why the service asks, shown on the consent page.
 	Purpose string `json:"purpose,omitempty"`
+	// AccessTokenFormat is our own too: whether APIs can read the client's access
+	// tokens, or have to introspect them.
+	AccessTokenFormat string `json:"access_token_format,omitempty"`
 }
 
 // Document is a client as files and answers carry it: RFC 7591 metadata, our

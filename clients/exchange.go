@@ -14,8 +14,8 @@ func checkExchange(d Document) error {
 		return invalid("grant_types", "token exchange is for clients that authenticate")
 	case has != (len(d.TokenExchange) > 0):
 		return invalid("token_exchange", "and the grant of token exchange go together: one of them is missing")
-	case len(d.OwnAudiences) > 0 && !has:
-		return invalid("own_audiences", "means nothing without token_exchange")
+	case len(d.OwnAudiences) > 0 && d.TokenEndpointAuthMethod == AuthNone:
+		return invalid("own_audiences", "is for clients that authenticate: what is sent to it, it may introspect")
 	}
 	for field, list := range map[string][]string{"token_exchange": d.TokenExchange, "own_audiences": d.OwnAudiences} {
 		err := checkList(field, list, maxRedirects, func(text string) error {

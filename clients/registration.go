@@ -113,8 +113,9 @@ func (r *Registry) UpdateOwn(ctx context.Context, by audit.Actor, c Client, d Do
 		}
 		pkce := old.RequirePKCE
 		d.Consent, d.Resources, d.MayIntrospect, d.Sector, d.RequirePKCE = old.Consent, old.Resources, old.MayIntrospect, old.Sector, &pkce
+		d.OwnAudiences = old.OwnAudiences
 		if slices.Contains(d.GrantTypes, GrantTokenExchange) {
-			d.TokenExchange, d.OwnAudiences = old.TokenExchange, old.OwnAudiences
+			d.TokenExchange = old.TokenExchange
 		}
 		if slices.Contains(d.GrantTypes, GrantJWTBearer) {
 			d.AssertionIssuers = old.AssertionIssuers

@@ -60,7 +60,7 @@ func TestDefaults(t *testing.T) {
 			RedirectURIs: []string{"https://a.example:8443/cb"}, ClientName: "Il mio servizio",
 			ApplicationType: "web", TokenEndpointAuthMethod: "client_secret_basic",
 			GrantTypes: []string{"authorization_code"}, ResponseTypes: []string{"code"},
-			Scope: Scope{"openid", "profile", "fiscal_code"}, SubjectType: "pairwise", IDTokenSignedResponseAlg: "RS256",
+			Scope: Scope{"openid", "profile", "fiscal_code"}, SubjectType: "pairwise", IDTokenSignedResponseAlg: "RS256", AccessTokenFormat: "jwt",
 		},
 		Consent: ConsentRemember, Profile: ProfileOAuth21, RequirePKCE: true,
 	}
@@ -173,7 +173,8 @@ func TestRefused(t *testing.T) {
 		{with(`"grant_types": ["refresh_token"]`), "grant_types", "beside it"},
 		{`{"grant_types": ["urn:ietf:params:oauth:grant-type:token-exchange"]}`, "token_exchange", "go together"},
 		{with(`"token_exchange": ["https://api.example"]`), "token_exchange", "go together"},
-		{with(`"own_audiences": ["https://api.example"]`), "own_audiences", "means nothing"},
+		{with(`"own_audiences": ["https://api.example"], "token_endpoint_auth_method": "none"`), "own_audiences", "authenticate"},
+		{with(`"access_token_format": "opaque"`), "access_token_format", "use jwt, reference"},
 		{`{"grant_types": ["urn:ietf:params:oauth:grant-type:token-exchange"], "token_exchange": ["not a name"]}`, "token_exchange", "entry 1"},
 		{`{"grant_types": ["urn:ietf:params:oauth:grant-type:token-exchange"], "token_exchange": ["c1"], "token_endpoint_auth_method": "none"}`, "grant_types", "authenticate"},
 		{`{"grant_types": ["refresh_token"], "response_types": []}`, "grant_types", "device grant"},

@@ -14,6 +14,12 @@ func (c Client) Words() []string {
 		lines = append(lines, "may have tokens for itself, about no citizen")
 	}
 	lines = append(lines, c.signInWords()...)
+	if len(c.OwnAudiences) > 0 {
+		lines = append(lines, "is who tokens for "+strings.Join(c.OwnAudiences, ", ")+" are sent to, and may introspect those")
+	}
+	if c.AccessTokenFormat == FormatReference {
+		lines = append(lines, "its access tokens are references: an API has to introspect them, and reads nothing in them")
+	}
 	if len(c.TokenExchange) > 0 {
 		lines = append(lines, "may exchange citizens' tokens that are sent to it for tokens for "+strings.Join(c.TokenExchange, ", "))
 	}

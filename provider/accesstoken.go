@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -92,18 +93,29 @@ type accessToken struct {
 	client clients.Client
 }
 
-// readAccess checks what the token itself says: that we signed it as an access
-// token. Whether it still counts is for liveAccess.
-func (p *Provider) readAccess(ctx context.Context, token string) (accessClaims, error) {
+// readAccess checks what the token itself says: that we made it as an access
+// token, in either format. Whether it still counts is for verifyAccess.
+func (p *Provider) readAccess(ctx context.Context, token string) (a accessClaims, err error) {
+	if strings.HasPrefix(token, referencePrefix) {
+		a, err = p.readReference(token)
+	} else {
+		a, err = p.readSigned(ctx, token)
+	}
+	if err != nil || a.Issuer != p.issuer || a.ClientID == "" || a.JTI == "" {
+		return accessClaims{}, cmp.Or(err, errNoToken)
+	}
+	return a, nil
+}
+
+func (p *Provider) readSigned(ctx context.Context, token string) (a accessClaims, err error) {
 	raw, _, err := p.keys.Verify(ctx, token, TypAccessToken)
 	if errors.Is(err, keys.ErrBadToken) {
-		return accessClaims{}, errNoToken
+		return a, errNoToken
 	}
 	if err != nil {
-		return accessClaims{}, fmt.Errorf("verify access token: %w", err)
+		return a, fmt.Errorf("verify access token: %w", err)
 	}
-	var a accessClaims
-	if err := json.Unmarshal(raw, &a); err != nil || a.Issuer != p.issuer || a.ClientID == "" || a.JTI == "" {
+	if err := json.Unmarshal(raw, &a); err != nil {
 		return accessClaims{}, errNoToken
 	}
 	return a, nil
@@ -158,6 +170,7 @@ func (p *Provider) hold(ctx context.Context, a *accessToken) (time.Time, error) 
 		return time.Time{}, fmt.Errorf("verify access token: %w", err)
 	}
 	a.grant = row
+	a.recall()
 	return row.Now, nil
 }
 

@@ -95,7 +95,7 @@ func (p *Provider) loadDevice(ctx context.Context, c echo.Context, hash []byte, 
 func (p *Provider) signGrant(ctx context.Context, u *unit) (answer tokenAnswer, err error) {
 	g := u.grant
 	answer = tokenAnswer{TokenType: u.confirmed.tokenType(), ExpiresIn: seconds(p.lifetimes.AccessToken), Scope: scopeText(g.Scopes), Details: u.details}
-	if answer.AccessToken, err = p.signAccess(ctx, u, g.Scopes); err != nil {
+	if answer.AccessToken, err = p.newAccess(ctx, u, g.Scopes); err != nil {
 		return tokenAnswer{}, err
 	}
 	if g.Offline && u.client.AllowsGrant(clients.GrantRefreshToken) {

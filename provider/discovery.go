@@ -76,6 +76,7 @@ type metadata struct {
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
 	CertificateBound      bool     `json:"tls_client_certificate_bound_access_tokens"`
 
+	AccessTokenFormats   []string `json:"access_token_formats_supported"` // our own
 	IntrospectionAlgs    []string `json:"introspection_signing_alg_values_supported"`
 	IDTokenEncAlgs       []string `json:"id_token_encryption_alg_values_supported"`
 	IDTokenEncs          []string `json:"id_token_encryption_enc_values_supported"`
@@ -144,6 +145,7 @@ func (p *Provider) metadata() metadata {
 		ProofAlgs:             algorithmNames(proofAlgorithms()),
 		IssParameter:          true,
 		CertificateBound:      p.mtls.enabled(),
+		AccessTokenFormats:    clients.TokenFormats(),
 		IntrospectionAlgs:     keys.Algorithms(),
 		IDTokenEncAlgs:        clients.KeyEncryptions(),
 		IDTokenEncs:           clients.ContentEncryptions(),

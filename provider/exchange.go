@@ -10,7 +10,6 @@ import (
 
 	"ente.example/idp/audit"
 	"ente.example/idp/clients"
-	"ente.example/idp/provider/keys"
 )
 
 // tokenTypeAccess is the one type of token that is taken and given (RFC 8693 §3).
@@ -41,7 +40,7 @@ func (p *Provider) exchangeToken(c echo.Context, f form, u *unit) (tokenAnswer, 
 		return tokenAnswer{}, err
 	}
 	claims := p.exchanged(subject, u, target, scopes)
-	token, err := p.keys.Sign(ctx, keys.ES256, TypAccessToken, claims)
+	token, err := p.writeAccess(ctx, u.client, claims)
 	if err != nil {
 		return tokenAnswer{}, err
 	}

@@ -139,7 +139,7 @@ func (h *house) serve(ring *secrets.Ring, logger *slog.Logger, change func(*Deps
 	d := Deps{
 		DB: h.db, Issuer: h.issuer, Clients: h.clients, Citizens: h.citizens, Credentials: h.credentials,
 		Sessions: h.sessions, Interactions: h.interactions, Consents: h.consents, Audit: h.audit, Keys: signing,
-		SubjectKey: ring.PRF(secrets.Subject), RefreshKey: ring.PRF(secrets.Refresh), TriesKey: ring.PRF(secrets.Throttle), Scopes: allScopes(),
+		SubjectKey: ring.PRF(secrets.Subject), RefreshKey: ring.PRF(secrets.Refresh), TriesKey: ring.PRF(secrets.Throttle), AccessSeal: ring.AEAD(secrets.AccessSeal), Scopes: allScopes(),
 		LevelACRs: []string{"https://www.spid.gov.it/SpidL1"}, Logger: logger, Authorizations: exampleTypes(t),
 	}
 	change(&d)

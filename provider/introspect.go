@@ -7,7 +7,6 @@ import (
 	"errors"
 	"mime"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -118,7 +117,7 @@ func (p *Provider) lookInto(ctx context.Context, caller clients.Client, token st
 	if err != nil {
 		return introspection{}, err
 	}
-	if a.ClientID != caller.ID && !caller.MayIntrospect && !slices.Contains(a.Audience, caller.ID) {
+	if a.ClientID != caller.ID && !caller.MayIntrospect && !caller.IsAudience(a.Audience) {
 		return introspection{}, nil
 	}
 	return introspection{

@@ -42,7 +42,7 @@ func (p *Provider) redeemAssertion(c echo.Context, f form, u *unit) (tokenAnswer
 		return tokenAnswer{}, err
 	}
 	u.actor = &actor{Subject: claims.Subject, Issuer: claims.Issuer}
-	token, err := p.signAccess(ctx, u, scopes)
+	token, err := p.newAccess(ctx, u, scopes)
 	if err != nil {
 		return tokenAnswer{}, err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/ory/fosite"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/tink-crypto/tink-go/v2/prf"
+	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"ente.example/idp/audit"
 	"ente.example/idp/authorizations"
@@ -79,9 +80,10 @@ type Deps struct {
 	Consents     *consent.Consents
 	Audit        *audit.Log
 	Keys         *keys.Set
-	SubjectKey   *prf.Set // pairwise sub; its primary key never changes
-	RefreshKey   *prf.Set // tags and chains refresh tokens, finds the codes that citizens type for a device
-	TriesKey     *prf.Set // keys the counters of wrong ones
+	SubjectKey   *prf.Set  // pairwise sub; its primary key never changes
+	RefreshKey   *prf.Set  // tags and chains refresh tokens, finds the codes that citizens type for a device
+	TriesKey     *prf.Set  // keys the counters of wrong ones
+	AccessSeal   tink.AEAD // seals access tokens by reference
 	Lifetimes    Lifetimes
 	Devices      DevicePolicy
 	Scopes       []string // that exist
@@ -104,7 +106,7 @@ func (d Deps) check() error {
 		"DB": d.DB == nil, "Issuer": d.Issuer == "", "Clients": d.Clients == nil, "Citizens": d.Citizens == nil,
 		"Credentials": d.Credentials == nil, "Sessions": d.Sessions == nil, "Interactions": d.Interactions == nil,
 		"Consents": d.Consents == nil, "Audit": d.Audit == nil, "Keys": d.Keys == nil, "SubjectKey": d.SubjectKey == nil,
-		"RefreshKey": d.RefreshKey == nil, "TriesKey": d.TriesKey == nil, "Scopes": len(d.Scopes) == 0, "LevelACRs": len(d.LevelACRs) == 0, "Logger": d.Logger == nil,
+		"RefreshKey": d.RefreshKey == nil, "TriesKey": d.TriesKey == nil, "AccessSeal": d.AccessSeal == nil, "Scopes": len(d.Scopes) == 0, "LevelACRs": len(d.LevelACRs) == 0, "Logger": d.Logger == nil,
 	} {
 		if missing {
 			return fmt.Errorf("provider: %s is missing", name)
@@ -130,6 +132,7 @@ type Provider struct {
 	keys         *keys.Set
 	subjectKey   *prf.Set
 	refreshKey   *prf.Set
+	accessSeal   tink.AEAD
 	lifetimes    Lifetimes
 	scopes       []string
 	levels       []string
@@ -160,7 +163,7 @@ func New(d Deps) (*Provider, error) {
 	p := &Provider{
 		db: d.DB, issuer: d.Issuer, clients: d.Clients, citizens: d.Citizens, credentials: d.Credentials,
 		sessions: d.Sessions, interactions: d.Interactions, consents: d.Consents, audit: d.Audit, keys: d.Keys,
-		subjectKey: d.SubjectKey, refreshKey: d.RefreshKey, lifetimes: d.Lifetimes.withDefaults(),
+		subjectKey: d.SubjectKey, refreshKey: d.RefreshKey, accessSeal: d.AccessSeal, lifetimes: d.Lifetimes.withDefaults(),
 		scopes: d.Scopes, authorizations: d.Authorizations, levels: d.LevelACRs, logger: d.Logger,
 		registration: d.Registration, registrationProfile: d.RegistrationProfile, mtls: d.MutualTLS,
 	}

@@ -102,7 +102,7 @@ func (p *Provider) front(ctx context.Context, r *authRequest, s standing, answer
 		if err := p.narrowDetails(form{}, r.unit); err != nil {
 			return err
 		}
-		token, err := p.signAccess(ctx, r.unit, g.Scopes)
+		token, err := p.newAccess(ctx, r.unit, g.Scopes)
 		if err != nil {
 			return err
 		}

@@ -48,15 +48,16 @@ func (storage) ValidateAccessToken(context.Context, fosite.Requester, string) er
 	return errors.New("access tokens are not checked by fosite")
 }
 
-// GenerateAccessToken signs an RFC 9068 token from the grant, or from the client
-// alone where there is none. No signature is returned: nothing is stored.
+// GenerateAccessToken makes a token from the grant, or from the client alone
+// where there is none. No signature is returned: nothing is stored.
 func (s storage) GenerateAccessToken(ctx context.Context, r fosite.Requester) (token, signature string, err error) {
-	token, err = s.provider.signAccess(ctx, unitOf(ctx), r.GetGrantedScopes())
+	token, err = s.provider.newAccess(ctx, unitOf(ctx), r.GetGrantedScopes())
 	return token, "", err
 }
 
-// signAccess is an RFC 9068 token of the unit's grant, or of its client.
-func (p *Provider) signAccess(ctx context.Context, u *unit, scopes []string) (string, error) {
+// newAccess is an access token of the unit's grant, or of its client: an RFC 9068
+// one, or a reference.
+func (p *Provider) newAccess(ctx context.Context, u *unit, scopes []string) (string, error) {
 	claims := accessClaims{
 		Issuer: p.issuer, Subject: u.client.ID, ClientID: u.client.ID, Scope: scopeText(scopes),
 		Audience: p.audience(u), JTI: tokenID(), Confirmation: u.confirmed.claim(),
@@ -71,7 +72,7 @@ func (p *Provider) signAccess(ctx context.Context, u *unit, scopes []string) (st
 		claims.Details = json.RawMessage(u.details.Encode())
 	}
 	claims.IssuedAt, claims.ExpiresAt = now.Unix(), now.Unix()+seconds(p.lifetimes.AccessToken)
-	token, err := p.keys.Sign(ctx, keys.ES256, TypAccessToken, claims)
+	token, err := p.writeAccess(ctx, u.client, claims)
 	if err != nil {
 		u.err = err
 	}

@@ -36,6 +36,7 @@ const (
 	Throttle      Name = "throttle"       // names of people in throttle rows
 	Subject       Name = "subject"        // pairwise subjects: never rotates
 	Refresh       Name = "refresh"        // the chain of refresh tokens
+	AccessSeal    Name = "access-seal"    // access tokens by reference
 	Forms         Name = "forms"          // form tokens
 	AuditSign     Name = "audit-sign"     // checkpoints of the audit chain
 )
@@ -60,6 +61,7 @@ var kinds = map[Name]func() *tinkpb.KeyTemplate{
 	Subject:        prf.HMACSHA256PRFKeyTemplate,
 	Refresh:        prf.HMACSHA256PRFKeyTemplate,
 	Forms:          prf.HMACSHA256PRFKeyTemplate,
+	AccessSeal:     aead.XChaCha20Poly1305KeyTemplate, // one for each of many tokens: its nonces never run out
 	AuditSign:      signature.ECDSAP256KeyTemplate,
 	"outbox-sms":   hybrid.DHKEM_X25519_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Key_Template,
 	"outbox-email": hybrid.DHKEM_X25519_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Key_Template,
@@ -149,7 +151,7 @@ func assemble(handles map[Name]*keyset.Handle, public map[string]*keyset.Handle)
 
 func (r *Ring) add(name Name, h *keyset.Handle) (err error) {
 	switch name {
-	case CitizensSeal, PINWrap, CandidateSeal, SigningWrap, RequestsSeal:
+	case CitizensSeal, PINWrap, CandidateSeal, SigningWrap, RequestsSeal, AccessSeal:
 		r.aeads[name], err = aead.New(h)
 	case AuditSign:
 		err = r.addSigner(h)

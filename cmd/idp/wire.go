@@ -298,7 +298,7 @@ func (v *services) protocol() (err error) {
 		MutualTLS: certificates,
 		DB:        v.db, Issuer: v.settings.Issuer, Clients: v.clients, Citizens: v.citizens, Credentials: v.pins,
 		Sessions: v.sessions, Interactions: v.interactions, Consents: v.consents, Audit: v.audit, Keys: v.signing,
-		SubjectKey: v.keys.PRF(secrets.Subject), RefreshKey: v.keys.PRF(secrets.Refresh), TriesKey: v.keys.PRF(secrets.Throttle),
+		SubjectKey: v.keys.PRF(secrets.Subject), RefreshKey: v.keys.PRF(secrets.Refresh), TriesKey: v.keys.PRF(secrets.Throttle), AccessSeal: v.keys.AEAD(secrets.AccessSeal),
 		Registration: provider.Registration(v.settings.Registration), RegistrationProfile: clients.Profile(v.settings.RegistrationProfile),
 		Lifetimes: v.policy.tokens, Devices: v.policy.devices, Scopes: scopes, Authorizations: v.authorizations, LevelACRs: []string{levelPIN}, Logger: v.logger, Metrics: v.metrics,
 	})
