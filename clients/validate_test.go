@@ -285,6 +285,31 @@ func TestPickByKid(t *testing.T) {
 	}
 }
 
+// A set of very many keys, or of very much text, costs nobody the time to try
+// them all.
+func TestSetsOfManyKeysAreRefused(t *testing.T) {
+	t.Parallel()
+	var set jose.JSONWebKeySet
+	key := ecKey(t, elliptic.P256()).Public()
+	for len(set.Keys) <= maxKeys {
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key})
+	}
+	many, err := json.Marshal(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parseKeys(many); err == nil {
+		t.Errorf("%d keys were read", len(set.Keys))
+	}
+	for name, text := range map[string]string{
+		"much": `{"keys": [], "x": "` + strings.Repeat("x", maxFetched) + `"}`, "deep": `{"keys": ` + strings.Repeat("[", 30_000) + strings.Repeat("]", 30_000) + `}`,
+	} {
+		if _, err := parseKeys([]byte(text)); err == nil {
+			t.Errorf("%s was read", name)
+		}
+	}
+}
+
 // FuzzDocument: whatever is accepted comes out of its own answer unchanged, so
 // that show, update, export and import agree about a client.
 func FuzzDocument(f *testing.F) {

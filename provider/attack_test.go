@@ -18,6 +18,7 @@ import (
 	"ente.example/idp/clients"
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
+	"ente.example/idp/login"
 )
 
 // posted sends a request as a service's form does, without our cookies.
@@ -124,8 +125,13 @@ func TestPagesNameWhereTheAnswerGoes(t *testing.T) {
 // signedAs signs claims with further headers.
 func (a asserter) signedAs(headers map[jose.HeaderKey]any, claims any) string {
 	a.t.Helper()
+	return a.signedBy(a.key, headers, claims)
+}
+
+func (a asserter) signedBy(key any, headers map[jose.HeaderKey]any, claims any) string {
+	a.t.Helper()
 	options := &jose.SignerOptions{ExtraHeaders: headers}
-	signer := must[jose.Signer](a.t)(jose.NewSigner(jose.SigningKey{Algorithm: a.alg, Key: jose.JSONWebKey{Key: a.key, KeyID: "k"}}, options))
+	signer := must[jose.Signer](a.t)(jose.NewSigner(jose.SigningKey{Algorithm: a.alg, Key: jose.JSONWebKey{Key: key, KeyID: "k"}}, options))
 	jws := must[*jose.JSONWebSignature](a.t)(signer.Sign(must[[]byte](a.t)(json.Marshal(claims))))
 	return must[string](a.t)(jws.CompactSerialize())
 }
@@ -212,4 +218,77 @@ func TestKeysThatAreNone(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A proof is believed for the key that it brings, so that this key has to be a
+// public one, and one that can sign.
+func TestProofsWithKeysThatAreNone(t *testing.T) {
+	t.Parallel()
+	key := must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	weak := must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))
+	a := asserter{service: &service{house: &house{t: t}}, key: key, alg: jose.ES256}
+	claims := map[string]any{"jti": "1", "htm": "POST", "htu": issuer + tokenPath, "iat": 1}
+	typ := func(more ...any) map[jose.HeaderKey]any {
+		h := map[jose.HeaderKey]any{"typ": dpopType}
+		for i := 0; i < len(more); i += 2 {
+			name, _ := more[i].(string)
+			h[jose.HeaderKey(name)] = more[i+1]
+		}
+		return h
+	}
+	public := jose.JSONWebKey{Key: key.Public()}
+	if _, _, err := openProof(a.signedAs(typ("jwk", public), claims), proofAlgorithms()); err != nil {
+		t.Fatalf("a good one: %v", err)
+	}
+	secret := []byte(strings.Repeat("k", 32))
+	for name, proof := range map[string]string{
+		"no key":               a.signedAs(typ(), claims),
+		"a private key":        a.signedAs(typ("jwk", jose.JSONWebKey{Key: key}), claims),
+		"another key":          a.signedAs(typ("jwk", jose.JSONWebKey{Key: weak.Public()}), claims),
+		"a key for encryption": a.signedAs(typ("jwk", jose.JSONWebKey{Key: key.Public(), Use: "enc"}), claims),
+		"an extension":         a.signedAs(typ("jwk", public, "crit", []string{"b64"}, "b64", true), claims),
+		"HS256":                asserter{a.service, nil, jose.HS256}.signedBy(secret, typ("jwk", jose.JSONWebKey{Key: secret}), claims),
+		"no signature":         strings.Join([]string{base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"dpop+jwt"}`)), "e30", ""}, "."),
+	} {
+		if _, _, err := openProof(proof, proofAlgorithms()); err == nil {
+			t.Errorf("%s passes for a proof", name)
+		}
+	}
+}
+
+// B9: what proves the client to the endpoint is no part of what is kept, and who
+// opens the interaction finds none of it.
+func TestPushedRequestsKeepNoCredential(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		h.people()
+		post := h.service(`{"token_endpoint_auth_method": "client_secret_post"}`)
+		a := h.asserter(jose.ES256, "sig")
+		for _, c := range []struct {
+			s     *service
+			proof []string
+		}{
+			{post, []string{"client_secret", post.secret}},
+			{a.service, []string{"client_assertion_type", assertionType, "client_assertion", a.assertion("aud", a.issuer+parPath)}},
+		} {
+			values := c.s.params()
+			for i := 0; i < len(c.proof); i += 2 {
+				values.Set(c.proof[i], c.proof[i+1])
+			}
+			uri := c.s.pushedURI(h.do(h.post(parPath, pairsOf(values)...)))
+			c.s.bring(uri)
+			i := must[login.Interaction](t)(h.interactions.Get(t.Context(), c.s.browserID(), strings.TrimPrefix(uri, pushedPrefix)))
+			kept := must[url.Values](t)(url.ParseQuery(i.Params))
+			if kept.Get("state") != "a state" || kept.Has("client_secret") || kept.Has("client_assertion") || strings.Contains(i.Params, c.proof[len(c.proof)-1]) {
+				t.Errorf("kept: %v", kept)
+			}
+		}
+	})
+}
+
+func pairsOf(values url.Values) (pairs []string) {
+	for name, all := range values {
+		pairs = append(pairs, name, all[0])
+	}
+	return pairs
 }

@@ -252,7 +252,7 @@ func (n *nonsense) document() string {
 
 // request is one of them.
 func (n *nonsense) request(seed uint64) *http.Request {
-	n.Rand = rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // G404: nonsense need not be secret
+	n.Rand = rand.New(rand.NewPCG(seed, 0))
 	route := n.routes[n.IntN(len(n.routes))]
 	for route.Method == http.MethodOptions { // which tells nothing but what is allowed
 		route = n.routes[n.IntN(len(n.routes))]

@@ -44,3 +44,25 @@ func TestConformanceNamesTests(t *testing.T) {
 	}
 	nameTests(t, rows)
 }
+
+// The page of the threats names tests that there are.
+func TestThreatsNameTests(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "threats.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "\n|---|---|\n")
+	var rows []requirement
+	for line := range strings.SplitSeq(strings.TrimSpace(table), "\n") {
+		attack, tests, ok := strings.Cut(strings.Trim(line, "| "), " | ")
+		if !ok {
+			t.Fatalf("%q is not an attack and its tests", line)
+		}
+		rows = append(rows, requirement{name: attack, tests: tests})
+	}
+	if len(rows) < 25 {
+		t.Fatalf("%d attacks, want all of them", len(rows))
+	}
+	nameTests(t, rows)
+}
