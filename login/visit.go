@@ -84,5 +84,5 @@ func (v Visit) path(below string) string { return "/login/" + v.ID + below }
 // ServiceOf is the band that names a service on every page of a sign-in whose
 // answer goes to redirect.
 func ServiceOf(c clients.Client, redirect string) *templates.Service {
-	return &templates.Service{Name: c.Name(), Host: c.HostAt(redirect), LogoURL: c.LogoURI}
+	return &templates.Service{Name: c.Name(), Host: c.HostAt(redirect), LogoURL: c.LogoURI, PolicyURL: c.PolicyURI, TermsURL: c.TosURI}
 }

@@ -227,16 +227,18 @@ func TestCertificationUnsignedRequests(t *testing.T) {
 	claims := map[string]string{"client_id": v.client.ID, "redirect_uri": callback, "response_type": "code", "scope": "openid", "state": "inside", "nonce": "n"}
 	object := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + base64.RawURLEncoding.EncodeToString(must[[]byte](t)(json.Marshal(claims))) + "."
 	t.Run("oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupported", func(t *testing.T) {
+		v := v.in(t)
 		if got := v.reply(v.asks("request", object)); got.Get("error") != codeInvalidRequestObject {
 			t.Errorf("answer = %v", got)
 		}
 	})
 	t.Run("oidcc-request-uri-unsigned-supported-correctly-or-rejected-as-unsupported", func(t *testing.T) {
+		v := v.in(t)
 		if got := v.reply(v.asks("request_uri", "https://service.example/object")); got.Get("error") != codeInvalidRequestURI {
 			t.Errorf("answer = %v", got)
 		}
 	})
 	t.Run("oidcc-ensure-request-object-with-redirect-uri", func(t *testing.T) {
-		wantUntrusted(t, "another address beside it", v.asks("request", object, "redirect_uri", callback+"/other"))
+		wantUntrusted(t, "another address beside it", v.in(t).asks("request", object, "redirect_uri", callback+"/other"))
 	})
 }

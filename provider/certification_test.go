@@ -89,6 +89,13 @@ type visited struct {
 	id citizens.ID
 }
 
+// in is the same client for one module.
+func (v visited) in(t *testing.T) visited {
+	h, s := *v.house, *v.service
+	h.t, s.house = t, &h
+	return visited{&s, v.id}
+}
+
 // asks sends an authorization request as the suite does, without PKCE.
 func (v visited) asks(pairs ...string) answer {
 	v.t.Helper()

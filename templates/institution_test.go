@@ -176,8 +176,8 @@ func TestForeignTextIsEscaped(t *testing.T) {
 	}
 	const evil = `"><script>alert(1)</script>`
 	var page bytes.Buffer
-	err = s.Render(&page, Frame{Service: &Service{Name: evil, Host: evil, LogoURL: "javascript:alert(1)"}, Query: "a=" + evil}, Consent{
-		Action: evil, Purpose: evil, PolicyURL: "javascript:alert(1)", Person: evil, SignOutURL: "javascript:alert(1)",
+	err = s.Render(&page, Frame{Service: &Service{Name: evil, Host: evil, LogoURL: "javascript:alert(1)", PolicyURL: "javascript:alert(1)", TermsURL: "javascript:alert(1)"}, Query: "a=" + evil}, Consent{
+		Action: evil, Purpose: evil, Person: evil, SignOutURL: "javascript:alert(1)",
 		Attributes: []Attribute{{Claim: evil, Value: evil}, {Claim: "birthdate", Value: evil}, {Claim: "gender", Value: evil}},
 	})
 	if err != nil {

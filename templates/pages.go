@@ -78,7 +78,6 @@ type Consent struct {
 	OfflineNew  bool          // and it was not part of the earlier consent
 	OfflineFor  time.Duration // for how long; zero is the rule's 30 days
 	Purpose     string        // the service's own words; may be empty
-	PolicyURL   string        // the service's privacy notice; may be empty
 	Remember    bool          // offer to remember the answer
 
 	Person         string // given and family name

@@ -55,6 +55,9 @@ type Service struct {
 	Name    string
 	Host    string // the domain people know it by
 	LogoURL string // empty: a neutral picture
+
+	PolicyURL string // its privacy notice; may be empty
+	TermsURL  string // its terms of use; may be empty
 }
 
 // SignedIn names the person whose session this is.

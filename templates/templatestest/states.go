@@ -75,7 +75,10 @@ func States() []State {
 
 // Service is the one that the sign-ins are for.
 func Service() *templates.Service {
-	return &templates.Service{Name: "Estratto conto", Host: "estratto-conto.ente.example"}
+	return &templates.Service{
+		Name: "Estratto conto", Host: "estratto-conto.ente.example",
+		PolicyURL: "https://estratto-conto.ente.example/privacy", TermsURL: "https://estratto-conto.ente.example/condizioni",
+	}
 }
 
 func logins(f templates.Frame) []State {
@@ -153,7 +156,7 @@ func consents(f templates.Frame) []State {
 			{Claim: "pin_kind", Value: "ordinario"},
 		},
 		Purpose:   "Riconoscerti e mostrarti i contributi versati a tuo nome.",
-		PolicyURL: "https://estratto-conto.ente.example/privacy", Remember: true,
+		Remember: true,
 		Person: "Mario Rossi", SignedInAt: f.Now, Level: 1, PreviousAccess: &previous, SignOutURL: "/sign-out",
 	}
 	more := whole
