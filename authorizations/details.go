@@ -141,12 +141,22 @@ func (all Details) Of(types func(string) bool) Details {
 
 // Cover reports whether whoever was granted all of them was granted the asked
 // ones too. A detail is covered by one that is the same, but for lists, which
-// may be shorter. It knows no more: what else one value is part of another,
-// only the type's own rules could tell.
+// may be shorter, and each covers one: who was allowed a payment has not allowed
+// it twice. It knows no more: what else one value is part of another, only the
+// type's own rules could tell.
 func (all Details) Cover(asked Details) bool {
-	return !slices.ContainsFunc(asked, func(a Detail) bool {
-		return !slices.ContainsFunc(all, func(g Detail) bool { return g.covers(a) })
-	})
+	if len(asked) == 0 {
+		return true
+	}
+	if len(asked) > len(all) {
+		return false
+	}
+	for i, granted := range all { // few enough that every order can be tried
+		if granted.covers(asked[0]) && slices.Delete(slices.Clone(all), i, i+1).Cover(asked[1:]) {
+			return true
+		}
+	}
+	return false
 }
 
 func (d Detail) covers(asked Detail) bool {

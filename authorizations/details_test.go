@@ -126,7 +126,8 @@ func TestCover(t *testing.T) {
 	}{
 		"all":            {goodRecords + "," + goodPayment, true},
 		"one":            {goodPayment, true},
-		"one twice":      {goodPayment + "," + goodPayment, true},
+		"one twice":      {goodPayment + "," + goodPayment, false}, // the citizen has allowed one payment
+		"a list in two":  {changed(goodRecords, `, "add"`, ``) + "," + changed(goodRecords, `"read", `, ``), false},
 		"shorter list":   {changed(goodRecords, `, "add"`, ``), true},
 		"other order":    {changed(goodRecords, `"read", "add"`, `"add", "read"`), true},
 		"other amount":   {changed(goodPayment, `12.50`, `1.50`), false},
@@ -140,6 +141,13 @@ func TestCover(t *testing.T) {
 		if got := granted.Cover(parse(c.asked)); got != c.want {
 			t.Errorf("%s: covered %t, want %t", name, got, c.want)
 		}
+	}
+	narrow := changed(goodRecords, `, "add"`, ``)
+	if !parse(goodRecords + "," + narrow).Cover(parse(narrow + "," + goodRecords)) {
+		t.Error("what fits in one order is not found")
+	}
+	if !parse(goodPayment + "," + goodPayment).Cover(parse(goodPayment + "," + goodPayment)) {
+		t.Error("two payments that were allowed are not covered")
 	}
 	if only := granted[1:].Cover(granted); only {
 		t.Error("a detail that was not granted is covered")

@@ -25,8 +25,8 @@ func (d Document) own(p Profile, invited bool, old Client) (Document, error) {
 	if err := checkOwnSector(d, old); err != nil {
 		return Document{}, err
 	}
-	if d.ClientURI != old.ClientURI && !d.provesItsHost() {
-		d.ClientURI = old.ClientURI
+	if !d.provesItsHost() && !(d.ClientURI == old.ClientURI && d.goesWhere(old)) {
+		d.ClientURI = ""
 	}
 	return d, checkOwnLogout(d, old)
 }
@@ -70,12 +70,16 @@ func (r *Registry) checkOwnAuthorizations(d Document, invited bool, old Client) 
 // other's does no harm where answers go to that address; a device gets its
 // tokens without one.
 func checkOwnSector(d Document, old Client) error {
-	same := slices.Equal(d.RedirectURIs, old.RedirectURIs) && d.SectorIdentifierURI == old.SectorIdentifierURI
+	same := d.goesWhere(old) && d.SectorIdentifierURI == old.SectorIdentifierURI
 	if slices.Contains(d.GrantTypes, GrantDeviceCode) && len(d.RedirectURIs) > 0 && !same {
 		return invalid("redirect_uris", "stand beside the device grant only where an administrator says so")
 	}
 	return nil
 }
+
+// goesWhere reports whether answers go where they have gone: then an
+// administrator has seen what stands beside the addresses, or they bear it out.
+func (d Document) goesWhere(old Client) bool { return slices.Equal(d.RedirectURIs, old.RedirectURIs) }
 
 // provesItsHost reports whether every answer to the client ends at a web
 // address. Only then is what it says of its page of no consequence: the host of
@@ -89,7 +93,7 @@ func (d Document) provesItsHost() bool {
 // or be sent messages that it never asked for.
 func checkOwnLogout(d Document, old Client) error {
 	uri := d.BackchannelLogoutURI
-	if uri == "" || uri == old.BackchannelLogoutURI || slices.Contains(redirectHosts(d.RedirectURIs), webHost(uri)) {
+	if uri == "" || uri == old.BackchannelLogoutURI && d.goesWhere(old) || slices.Contains(redirectHosts(d.RedirectURIs), webHost(uri)) {
 		return nil
 	}
 	return invalid("backchannel_logout_uri", "must be at a host of redirect_uris, unless an administrator says otherwise")

@@ -154,6 +154,31 @@ func TestOwnClientsShowNoHostOfAnothers(t *testing.T) {
 	})
 }
 
+// What was no lie when it was registered stays none: the addresses that it was
+// held against cannot be changed under it.
+func TestOwnUpdatesLeaveNoOldAddressBehind(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		f := newFixture(t, db, clients.Policy{})
+		d := web()
+		d.ApplicationType, d.TokenEndpointAuthMethod = clients.ApplicationNative, clients.AuthNone
+		d.ClientURI, d.BackchannelLogoutURI = "https://bank.example/", "https://a.example/out"
+		c, _, err := f.invited(d)
+		f.must(err)
+		moved := d
+		moved.RedirectURIs = []string{"https://victim.example/cb"}
+		_, err = f.UpdateOwn(f.ctx, f.by, c, moved)
+		f.refuses("another's address, and the own ear", err, "backchannel_logout_uri")
+		app := d
+		app.RedirectURIs, app.BackchannelLogoutURI = []string{"com.evil.app:/cb"}, ""
+		r, err := f.UpdateOwn(f.ctx, f.by, c, app)
+		f.must(err)
+		if got := r.Client.HostAt("com.evil.app:/cb"); got != "" {
+			t.Errorf("an app shows the host %q of when it was a web service", got)
+		}
+	})
+}
+
 // Who ends sessions is told of them where its sign-ins end: not at a third
 // party that learns somebody else's subjects and sessions.
 func TestLogoutAddressesBelongToTheClient(t *testing.T) {

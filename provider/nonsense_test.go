@@ -64,7 +64,7 @@ func parameters() []string {
 	return strings.Fields(`client_id redirect_uri response_type response_mode scope state nonce code_challenge code_challenge_method resource prompt max_age
 		claims id_token_hint acr_values login_hint ui_locales dpop_jkt request request_uri registration display device grant_type code code_verifier refresh_token
 		device_code user_code action form_token client_secret client_assertion client_assertion_type token token_type_hint subject_token subject_token_type
-		actor_token actor_token_type requested_token_type audience access_token post_logout_redirect_uri ticket cancel lang answer remember fiscal_code pin`)
+		actor_token actor_token_type requested_token_type audience access_token post_logout_redirect_uri ticket cancel lang answer remember fiscal_code pin authorization_details assertion`)
 }
 
 // members are those of a registration.
@@ -74,7 +74,8 @@ func members() []string {
 		sector_identifier_uri id_token_signed_response_alg userinfo_signed_response_alg default_max_age require_auth_time default_acr_values request_uris
 		authorization_signed_response_alg backchannel_logout_uri frontchannel_logout_uri dpop_bound_access_tokens request_object_signing_alg
 		id_token_encrypted_response_alg id_token_encrypted_response_enc tls_client_auth_subject_dn tls_client_auth_san_ip tls_client_auth_san_uri tls_client_auth_san_dns
-		tls_client_auth_san_email purpose consent resources may_introspect sector profile client_id client_secret client_secret_digest software_statement`)
+		tls_client_auth_san_email purpose consent resources may_introspect sector profile client_id client_secret client_secret_digest software_statement
+		authorization_details_types assertion_issuers access_token_format request_object_encryption_alg request_object_encryption_enc`)
 }
 
 func newNonsense(t testing.TB, db *database.DB) *nonsense {
