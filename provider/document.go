@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,6 +40,7 @@ func (d document) serve(c echo.Context, contentType string, maxAge time.Duration
 	if known(c.Request().Header.Get("If-None-Match"), d.etag) {
 		return c.NoContent(http.StatusNotModified)
 	}
+	h.Set("Content-Length", strconv.Itoa(len(d.body)))
 	return c.Blob(http.StatusOK, contentType, d.body)
 }
 

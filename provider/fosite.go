@@ -21,6 +21,13 @@ import (
 type configurator struct {
 	*fosite.Config
 	provider *Provider
+	grants   map[string]fosite.TokenEndpointHandlers // by grant type
+}
+
+// GetTokenEndpointHandlers are those of the grant at hand. Each of the others
+// would say that it is not its own, and collect a stack of calls for it.
+func (c configurator) GetTokenEndpointHandlers(ctx context.Context) fosite.TokenEndpointHandlers {
+	return c.grants[unitOf(ctx).grantType]
 }
 
 // GetEnforcePKCE decides per client: fosite knows only all or nothing.
@@ -67,7 +74,7 @@ func newFosite(p *Provider) *fosite.Fosite {
 		RefreshTokenScopes:  []string{clients.ScopeOfflineAccess},
 		SanitationWhiteList: []string{"redirect_uri"},
 	}
-	c := configurator{Config: config, provider: p}
+	c := configurator{Config: config, provider: p, grants: map[string]fosite.TokenEndpointHandlers{}}
 	s := storage{provider: p}
 	code := &oauth2.AuthorizeExplicitGrantHandler{
 		AccessTokenStrategy: s, RefreshTokenStrategy: s, AuthorizeCodeStrategy: s,
@@ -81,16 +88,14 @@ func newFosite(p *Provider) *fosite.Fosite {
 	}
 	proof := &pkce.Handler{AuthorizeCodeStrategy: s, Storage: s, Config: c}
 	config.AuthorizeEndpointHandlers = fosite.AuthorizeEndpointHandlers{code, explicit, proof}
-	config.TokenEndpointHandlers = fosite.TokenEndpointHandlers{
-		code,
+	c.grants[clients.GrantAuthorizationCode] = fosite.TokenEndpointHandlers{code, explicit, proof}
+	c.grants[clients.GrantRefreshToken] = fosite.TokenEndpointHandlers{
 		&oauth2.RefreshTokenGrantHandler{AccessTokenStrategy: s, RefreshTokenStrategy: s, TokenRevocationStorage: s, Config: c},
-		&oauth2.ClientCredentialsGrantHandler{
-			HandleHelper: &oauth2.HandleHelper{AccessTokenStrategy: s, AccessTokenStorage: s, Config: c}, Config: c,
-		},
-		explicit,
 		&openid.OpenIDConnectRefreshHandler{IDTokenHandleHelper: idTokens, Config: c},
-		proof,
 	}
+	c.grants[clients.GrantClientCredentials] = fosite.TokenEndpointHandlers{&oauth2.ClientCredentialsGrantHandler{
+		HandleHelper: &oauth2.HandleHelper{AccessTokenStrategy: s, AccessTokenStorage: s, Config: c}, Config: c,
+	}}
 	return fosite.NewOAuth2Provider(s, c)
 }
 

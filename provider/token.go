@@ -75,7 +75,7 @@ func (p *Provider) tokenUnit(c echo.Context, f form) (*unit, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	u := &unit{client: client}
+	u := &unit{client: client, grantType: grantType}
 	// fosite would call a grant type it does not know an invalid request.
 	switch grantType {
 	case clients.GrantAuthorizationCode, clients.GrantRefreshToken, clients.GrantClientCredentials,

@@ -14,8 +14,9 @@ import (
 //
 // It travels in the context because fosite leaves no other way to its storage.
 type unit struct {
-	client   clients.Client
-	redirect string
+	client    clients.Client
+	redirect  string
+	grantType string // at the token endpoint
 
 	grant *grantRow // authorize: to be inserted; token: as it was read
 	err   error     // a read that failed: our fault, whatever fosite makes of it

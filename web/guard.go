@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -53,20 +54,24 @@ func (s *Server) isForeign(path string) bool {
 	return s.foreign[path] || s.machine(path)
 }
 
-// headers go on every answer; handlers that know better overwrite them.
+// headers go on every answer; handlers that know better overwrite them. Their
+// names are spelt as HTTP/1 sends them and their values are shared: nothing is
+// made anew for an answer, and nobody may append to them.
 func (s *Server) headers(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		h := c.Response().Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
+	always := map[string][]string{
+		"X-Content-Type-Options": {"nosniff"},
+		"X-Frame-Options":        {"DENY"},
 		// Only our origin leaves, never a path; the Origin of form posts stays true.
-		h.Set("Referrer-Policy", "strict-origin")
-		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-		h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'")
-		h.Set("Cache-Control", "no-store")
-		if s.secure {
-			h.Set("Strict-Transport-Security", "max-age=31536000")
-		}
+		"Referrer-Policy":         {"strict-origin"},
+		"Permissions-Policy":      {"camera=(), geolocation=(), microphone=(), payment=(), usb=()"},
+		"Content-Security-Policy": {"default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"},
+		"Cache-Control":           {"no-store"},
+	}
+	if s.secure {
+		always["Strict-Transport-Security"] = []string{"max-age=31536000"}
+	}
+	return func(c echo.Context) error {
+		maps.Copy(c.Response().Header(), always)
 		return next(c)
 	}
 }
