@@ -163,6 +163,9 @@ func (s *Service) swap(ctx context.Context, t try, r changeRow, c credential) er
 	if err := s.completeRecovered(ctx, t.by, t.pin); err != nil {
 		return err
 	}
+	if err := s.changed(ctx, c.CitizenID, r.ID); err != nil {
+		return err
+	}
 	if t.pin.Form == initial {
 		if err := s.firstAccess(ctx, c.CitizenID, t.pin.ID); err != nil {
 			return err

@@ -37,6 +37,10 @@ type Deps struct {
 	// FirstAccess runs in the transaction in which somebody's first PIN gives way
 	// to the one that he uses: a request for a PIN ends with it. Nil for nothing.
 	FirstAccess func(ctx context.Context, id citizens.ID, first ID) error
+	// Changed runs in the transaction in which somebody's PIN gives way to the one
+	// that he has copied: who is in with the old one elsewhere than where that
+	// change is made is so no more. Nil for nothing.
+	Changed func(ctx context.Context, id citizens.ID, in ChangeID) error
 	// Reported runs in the transaction of a "that was not me": what else of that
 	// person is under way, a change of contacts, is contested with the PIN. Nil
 	// for nothing.
@@ -62,6 +66,7 @@ type Service struct {
 	eligibility citizens.Eligibility
 	ended       func(ctx context.Context, id citizens.ID, why Reason) error
 	firstAccess func(ctx context.Context, id citizens.ID, first ID) error
+	changed     func(ctx context.Context, id citizens.ID, in ChangeID) error
 	reported    func(ctx context.Context, id citizens.ID) error
 	observe     func(result string, locked bool)
 	log         *slog.Logger
@@ -89,6 +94,9 @@ func New(d Deps) (*Service, error) {
 	if d.FirstAccess == nil {
 		d.FirstAccess = func(context.Context, citizens.ID, ID) error { return nil }
 	}
+	if d.Changed == nil {
+		d.Changed = func(context.Context, citizens.ID, ChangeID) error { return nil }
+	}
 	if d.Reported == nil {
 		d.Reported = func(context.Context, citizens.ID) error { return nil }
 	}
@@ -108,7 +116,7 @@ func New(d Deps) (*Service, error) {
 	return &Service{
 		db: d.DB, citizens: d.Citizens, throttle: d.Throttle, outbox: d.Outbox, audit: d.Audit, candidates: d.Candidates,
 		hasher: d.Hasher, policy: d.Policy, eligibility: d.Eligibility, ended: d.Ended, firstAccess: d.FirstAccess,
-		reported: d.Reported, observe: d.Observe, log: d.Logger,
+		changed: d.Changed, reported: d.Reported, observe: d.Observe, log: d.Logger,
 		italy: italy, store: store{db: d.DB, profile: d.Eligibility, keep: d.Policy.Keep},
 		vault: vault{pepper: d.Pepper, wrap: d.Wrap, hasher: d.Hasher},
 		site:  strings.TrimSuffix(d.Site, "/"), wake: make(chan struct{}, 1),

@@ -259,6 +259,35 @@ func TestR26TheLaterOfTwoChangesCounts(t *testing.T) {
 	})
 }
 
+// R27: a PIN that is changed at a sign-in signs out whoever is in with the old
+// one elsewhere.
+func TestR27TheChangeEndsOtherSessions(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		v := newVisit(t, db)
+		old := v.house.PIN(logintest.Mario)
+		wantRedirect(t, v.signIn(logintest.Mario, old), v.i.ResumeURL())
+		here := v.session()
+		elsewhere := v
+		elsewhere.Browser = v.house.Browser()
+		elsewhere = elsewhere.again(login.Request{})
+		wantRedirect(t, elsewhere.signIn(logintest.Mario, old), elsewhere.i.ResumeURL())
+		if err := db.Write(t.Context()).Exec(`UPDATE credentials SET changed_at = ? WHERE state = 'active'`, db.NowPlus(-200*24*time.Hour)).Error; err != nil {
+			t.Fatal(err)
+		}
+		v = v.again(login.Request{Wants: login.Wants{ForceLogin: true}})
+		wantRedirect(t, v.signIn(logintest.Mario, old), v.path("/pin"))
+		page := v.Get(v.path("/pin"))
+		wantRedirect(t, v.Submit(page, "new_pin", shown(t, page), "old_pin", old, "action", "confirm"), v.i.ResumeURL())
+		if s := v.session(); s == nil || s.ID != here.ID {
+			t.Errorf("the browser of the change has the session %v, want %s renewed", s, here.ID)
+		}
+		if s := elsewhere.session(); s != nil {
+			t.Errorf("elsewhere somebody is signed in with the old PIN: %v", s)
+		}
+	})
+}
+
 func TestTwoTabsConfirmAtOnce(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

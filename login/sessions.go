@@ -21,6 +21,8 @@ const (
 	EndSignOut  = "sign-out"
 	EndReplaced = "replaced" // another person signed in on this browser
 	EndExpired  = "expired"
+	// EndPINChanged: the citizen has changed the PIN in another browser.
+	EndPINChanged = "pin-changed"
 )
 
 // Policy is how long a session lives.
@@ -227,6 +229,16 @@ func (n *Sessions) End(ctx context.Context, by audit.Actor, s Session, reason st
 func (n *Sessions) EndCitizen(ctx context.Context, id citizens.ID, reason string) error {
 	if err := n.endAll(ctx, reason, n.store.byCitizen(id)); err != nil {
 		return fmt.Errorf("end the citizen's sessions: %w", err)
+	}
+	return nil
+}
+
+// EndElsewhere ends every session of a citizen but that of the browser in which
+// this change of PIN is made, in the transaction that makes it: whoever has
+// learnt the old PIN is out, and so is who left a session behind somewhere.
+func (n *Sessions) EndElsewhere(ctx context.Context, id citizens.ID, change credentials.ChangeID) error {
+	if err := n.endAll(ctx, EndPINChanged, n.store.elsewhere(id, change)); err != nil {
+		return fmt.Errorf("end the citizen's other sessions: %w", err)
 	}
 	return nil
 }

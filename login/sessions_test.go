@@ -351,6 +351,53 @@ func TestEndCitizenEndsEverySessionOfThatPerson(t *testing.T) {
 	})
 }
 
+// A change of PIN leaves the browser where it is made signed in, be it a change
+// at will or one that a sign-in asks for, and nobody else.
+func TestEndElsewhere(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		e := &ended{}
+		n, mario, anna := sessions(t, db, e), somebody(), somebody()
+		interactions, err := NewInteractions(db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		home, atHome := signIn(t, n, "browser-home", mario)
+		_, atWork := signIn(t, n, "browser-work", mario)
+		abroad, whileAbroad := signIn(t, n, "browser-abroad", mario)
+		hers, cookie := signIn(t, n, "browser-hers", anna)
+		if err := n.KeepChange(t.Context(), home, "at will"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := interactions.Start(t.Context(), "", Request{Client: "estratto-conto"}); err != nil { // a pushed one, whose browser has not come
+			t.Fatal(err)
+		}
+		i, err := interactions.Start(t.Context(), "browser-abroad", Request{Client: "estratto-conto"})
+		if err == nil {
+			err = interactions.MarkChange(t.Context(), i, "of age", "ticket", time.Now().Add(time.Hour))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.EndElsewhere(t.Context(), mario, "at will"); err != nil {
+			t.Fatal(err)
+		}
+		wantSession(t, n, atHome, home.ID)
+		wantNoSession(t, n, atWork)
+		wantNoSession(t, n, whileAbroad)
+		abroad, whileAbroad = signIn(t, n, "browser-abroad", mario)
+		if err := n.EndElsewhere(t.Context(), mario, "of age"); err != nil {
+			t.Fatal(err)
+		}
+		wantNoSession(t, n, atHome)
+		wantSession(t, n, whileAbroad, abroad.ID)
+		wantSession(t, n, cookie, hers.ID)
+		if len(e.sids) != 3 || e.reasons[0] != EndPINChanged || events(t, db, audit.SessionEnded) != 3 {
+			t.Errorf("hook: got %v for %v, want three for a changed PIN, and as many events", e.sids, e.reasons)
+		}
+	})
+}
+
 func TestSweepEndsAndDeletesSessions(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {

@@ -70,6 +70,14 @@ func (sessionStore) byCitizen(id citizens.ID) condition {
 	return condition{"citizen_id = ?", []any{string(id)}}
 }
 
+// elsewhere are a citizen's sessions in other browsers than that of a change: a
+// voluntary one hangs on its session, one of a sign-in on its interaction.
+func (sessionStore) elsewhere(id citizens.ID, change credentials.ChangeID) condition {
+	return condition{`citizen_id = ? AND COALESCE(change_id, '') <> ? AND NOT EXISTS (SELECT 1 FROM interactions
+		WHERE interactions.browser_hash = sessions.browser_hash AND interactions.change_id = ?)`,
+		[]any{string(id), string(change), string(change)}}
+}
+
 func (sessionStore) byBrowser(browser string) condition {
 	return condition{"browser_hash = ?", []any{digest("browser", browser)}}
 }

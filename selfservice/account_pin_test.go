@@ -82,6 +82,41 @@ func TestR26VoluntaryChange(t *testing.T) {
 	})
 }
 
+// R26: who is signed in elsewhere with the old PIN is so no more, and no sign-in
+// with it that is under way at that moment stays.
+func TestR26AChangeEndsOtherSessions(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		n, b, old, p := changing(t, db)
+		elsewhere := n.Browser()
+		wantPage(t, comeIn(t, elsewhere, "/account", logintest.Mario, old), "account", "")
+		late := make([]*logintest.Browser, 4)
+		forms := make([]logintest.Page, len(late))
+		for i := range late {
+			late[i] = n.Browser()
+			forms[i] = follow(t, late[i], late[i].Get("/account"))
+		}
+		databasetest.Barrier(len(late)+1, func(i int) {
+			if i < len(late) {
+				late[i].Submit(forms[i], "fiscal_code", logintest.Mario, "pin", old)
+				return
+			}
+			wantPage(t, b.Submit(p, "action", "confirm", "new_pin", newPIN(t, p), "old_pin", old), "done", "")
+		})
+		for i, other := range append(late, elsewhere) {
+			if s := n.session(t, other); s != nil {
+				t.Errorf("browser %d is signed in with the old PIN: %v", i, s)
+			}
+		}
+		wantPage(t, b.Get("/account"), "account", "")
+		var ends int
+		if err := db.Read(t.Context()).Raw(`SELECT count(*) FROM audit_events WHERE type = ? AND reason = 'pin-changed'`,
+			audit.SessionEnded).Row().Scan(&ends); err != nil || ends < 1 {
+			t.Errorf("%d ends of sessions are recorded, %v", ends, err)
+		}
+	})
+}
+
 // R26: the page makes no PIN, however often one looks; another is made on
 // demand, three times; a reload shows the same.
 func TestR26TheSamePINAtEveryLook(t *testing.T) {

@@ -68,6 +68,27 @@ func TestMainJob(t *testing.T) {
 	})
 }
 
+// R26: a change of PIN ends the session that its owner, or somebody else, has in
+// another browser, and what the services there were granted.
+func TestAChangedPINSignsOutElsewhere(t *testing.T) {
+	each(t, func(h *house) {
+		h.open(nil).people()
+		pin := h.activePIN(regular)
+		elsewhere := newVisitor(h.t)
+		elsewhere.open(h.service+"/login").signIn(regular, pin).on("consent").submit(nil, "answer", "allow").on("service-signed-in")
+		v := newVisitor(h.t)
+		v.open(h.settings.Issuer+"/account").signIn(regular, pin).on("account")
+		v.open(h.settings.Issuer+"/account/pin").on("account-pin").submit(nil, "action", "start").on("account-pin")
+		fresh := strings.ReplaceAll(v.byID("new-pin"), " ", "")
+		v.submit(map[string]string{"new_pin": fresh, "old_pin": pin}, "action", "confirm").on("done")
+		v.open(h.settings.Issuer + "/account").on("account")
+		elsewhere.open(h.service + "/login").signIn(regular, pin).on("login")
+		if got := elsewhere.problem(); got != "login.refused" {
+			h.t.Errorf("the old PIN elsewhere: %q, want login.refused", got)
+		}
+	})
+}
+
 // press submits the form with that action.
 func (v *visitor) press(action string) *visitor {
 	v.t.Helper()

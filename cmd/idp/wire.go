@@ -222,7 +222,7 @@ func (v *services) services() (err error) {
 		FirstAccess: func(ctx context.Context, id citizens.ID, first credentials.ID) error {
 			return v.requests.FirstAccess(ctx, id, first)
 		},
-		Ended: v.endedPIN, Reported: func(ctx context.Context, id citizens.ID) error {
+		Changed: v.sessions.EndElsewhere, Ended: v.endedPIN, Reported: func(ctx context.Context, id citizens.ID) error {
 			v.requests.Contest(ctx, id)
 			return v.contacts.Contest(ctx, id)
 		}, Site: v.settings.Issuer, Observe: v.counters.guessed, Logger: v.logger,

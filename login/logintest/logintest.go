@@ -170,6 +170,7 @@ func (h *House) credentials(ring *secrets.Ring) {
 				h.Tried()
 			}
 		},
+		Changed: h.Sessions.EndElsewhere,
 		Ended: func(ctx context.Context, id citizens.ID, why credentials.Reason) error {
 			return h.Sessions.EndCitizen(ctx, id, string(why))
 		},
