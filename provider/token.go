@@ -209,8 +209,9 @@ func (p *Provider) narrow(f form, u *unit, request *fosite.AccessRequest) error 
 	return nil
 }
 
-// narrowResources takes a part of the resources the grant names. A grant that
-// names none is open to the client's: it could have asked for them then.
+// narrowResources takes a part of the resources the grant names: what is asked
+// for, else what the client still has of them. A grant that names none is open to
+// the client's: it could have asked for them then.
 func (p *Provider) narrowResources(f form, u *unit) error {
 	allowed := u.client.Resources
 	if u.grant != nil && len(u.grant.Resources) > 0 {
@@ -223,6 +224,12 @@ func (p *Provider) narrowResources(f form, u *unit) error {
 		if !slices.Contains(u.resources, uri) {
 			u.resources = append(u.resources, uri)
 		}
+	}
+	if u.grant == nil || len(u.grant.Resources) == 0 || len(u.resources) > 0 {
+		return nil
+	}
+	if u.resources = within(u.grant.Resources, u.client.Resources); len(u.resources) == 0 {
+		return badRequest(codeInvalidTarget, "the client has lost every resource of the grant")
 	}
 	return nil
 }

@@ -263,11 +263,21 @@ func TestRevokedEverywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	dead("a client's own token", own.Access)
+	got = signIn(people[0])
 	s.done("clients", "disable", p.id)
 	for _, node := range []*party{p, &far} {
 		eventually(t, 10*time.Second, "the disabled client is refused", func() bool {
 			_, err := node.active(own.Access)
 			return err != nil && strings.Contains(err.Error(), "401")
 		})
+	}
+	// what it was granted before does not come back with it
+	s.done("clients", "enable", p.id)
+	eventually(t, 10*time.Second, "the client is admitted again", func() bool {
+		live, err := p.active(got.Access)
+		return err == nil && !live
+	})
+	if _, err := p.refresh(got.Refresh); !refused(err, "invalid_grant") {
+		t.Errorf("a refresh after the client was disabled and enabled: %v", err)
 	}
 }
