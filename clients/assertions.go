@@ -40,10 +40,16 @@ func (c Client) AssertionIssuer(name string) (AssertionIssuer, bool) {
 // AssertionKeys are an issuer's keys, as Keys are a client's: it may go to the
 // network and must not be called with a transaction open.
 func (r *Registry) AssertionKeys(ctx context.Context, i AssertionIssuer, kid string) ([]jose.JSONWebKey, error) {
-	if i.JWKSURI != "" {
-		return r.remote.find(ctx, i.JWKSURI, kid, Verifies)
+	return r.keysAt(ctx, i.JWKS, i.JWKSURI, kid)
+}
+
+// keysAt are keys that can check a signature: those given, or those behind an
+// address.
+func (r *Registry) keysAt(ctx context.Context, jwks json.RawMessage, uri, kid string) ([]jose.JSONWebKey, error) {
+	if uri != "" {
+		return r.remote.find(ctx, uri, kid, Verifies)
 	}
-	return pick(parsedKeys(i.JWKS), kid, Verifies), nil
+	return pick(parsedKeys(jwks), kid, Verifies), nil
 }
 
 const (

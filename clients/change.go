@@ -22,6 +22,9 @@ var ErrNoSecret = errors.New("client does not authenticate with a secret")
 // is shown now and never again. What is wrong with the document comes back as
 // a *ValidationError.
 func (r *Registry) Register(ctx context.Context, by audit.Actor, d Document) (Registered, error) {
+	if d.SoftwareStatement != "" {
+		return Registered{}, invalidStatement("is for software that registers itself")
+	}
 	return r.register(ctx, by, d, func(context.Context, string) error { return nil })
 }
 
@@ -69,7 +72,12 @@ func (r *Registry) Update(ctx context.Context, by audit.Actor, id string, d Docu
 	if d.SecretDigest != "" || len(d.PreviousSecrets) > 0 {
 		return Registered{}, invalid("client_secret_digest", "is changed by rotating the secret or by import")
 	}
-	return r.update(ctx, by, id, func(Client) (Document, error) { return d, nil })
+	return r.update(ctx, by, id, func(old Client) (Document, error) {
+		if d.SoftwareStatement != "" && d.SoftwareStatement != old.SoftwareStatement {
+			return Document{}, invalidStatement("is for software that registers itself")
+		}
+		return d, nil
+	})
 }
 
 // update is Update with a document that depends on the client as it is. It is
@@ -306,10 +314,14 @@ func secretFor(c Client) Secret {
 }
 
 func event(what audit.Type, by audit.Actor, c Client) audit.Event {
-	return audit.Event{
+	e := audit.Event{
 		Type: what, Outcome: audit.Succeeded, Actor: by, Client: c.ID,
 		Details: map[string]string{"auth_method": c.TokenEndpointAuthMethod},
 	}
+	if c.SoftwareStatement != "" {
+		e.Details["from"] = c.publisher()
+	}
+	return e
 }
 
 // differences names the members in which two documents differ, sorted.

@@ -13,14 +13,6 @@ import (
 
 const maxDocument = 256 << 10 // bytes of one client
 
-// unbuilt are members this provider knows but cannot honour yet. Taking them
-// silently would promise a protection that is not there.
-func unbuilt() []string {
-	return []string{
-		"software_statement",
-	}
-}
-
 // Decode reads one client document. Unknown members are refused by name: a
 // misspelt `redirect_uri` must not register a client without one.
 func Decode(r io.Reader) (Document, error) {
@@ -74,8 +66,7 @@ func decode(data []byte, lenient bool) (Document, error) {
 
 // knownMembers checks the names of an object's members, to the letter and each
 // once (encoding/json takes any case, and the last of several), and returns
-// the object without those that ask for nothing. Lenient leaves out what it
-// does not know, too.
+// the object. Lenient leaves out what it does not know.
 func knownMembers(data []byte, lenient bool) ([]byte, error) {
 	names := memberNames(reflect.TypeFor[Document]())
 	kept := map[string]json.RawMessage{}
@@ -84,17 +75,14 @@ func knownMembers(data []byte, lenient bool) ([]byte, error) {
 		switch {
 		case twice:
 			return invalid(name, "is there twice")
-		case lenient && !slices.Contains(names, name) && !slices.Contains(unbuilt(), name):
+		case lenient && !slices.Contains(names, name):
 			return nil
 		case name == "client_secret":
 			return invalid(name, "is made by this server and never given to it")
-		case slices.Contains(names, name):
-			kept[name] = value
-		case !slices.Contains(unbuilt(), name):
+		case !slices.Contains(names, name):
 			return invalid("document", "has an unknown member %.60q", name)
-		case !slices.Contains([]string{"false", "null", `""`, "[]"}, string(value)):
-			return invalid(name, "is not supported yet")
 		}
+		kept[name] = value
 		return nil
 	})
 	if err != nil {

@@ -28,6 +28,7 @@ type Metadata struct {
 	Contacts                       []string        `json:"contacts,omitempty"`
 	SoftwareID                     string          `json:"software_id,omitempty"`
 	SoftwareVersion                string          `json:"software_version,omitempty"`
+	SoftwareStatement              string          `json:"software_statement,omitempty"` // RFC 7591 §2.3, as it came
 	JWKS                           json.RawMessage `json:"jwks,omitempty"`
 	JWKSURI                        string          `json:"jwks_uri,omitempty"`
 	SubjectType                    string          `json:"subject_type,omitempty"`

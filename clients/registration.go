@@ -54,6 +54,8 @@ type OwnRegistration struct {
 	// comes may register.
 	Token   string
 	Profile Profile
+	// StatementNeeded: without a token, a software statement has to say what it is.
+	StatementNeeded bool
 }
 
 // RegisterOwn adds a client that registers itself, and makes the token with
@@ -68,7 +70,13 @@ func (r *Registry) RegisterOwn(ctx context.Context, by audit.Actor, o OwnRegistr
 		}
 		o.Profile = profile
 	}
-	d, err := r.own(o.Document, o.Profile, o.Token != "", Client{})
+	if o.StatementNeeded && o.Token == "" && o.Document.SoftwareStatement == "" {
+		return Registered{}, Secret{}, invalidStatement("is missing: nobody registers here without one")
+	}
+	d, err := r.withStatement(ctx, o.Document)
+	if err == nil {
+		d, err = r.own(d, o.Profile, o.Token != "", Client{})
+	}
 	if err != nil {
 		return Registered{}, Secret{}, err
 	}
@@ -104,9 +112,17 @@ func (r *Registry) Own(ctx context.Context, id, token string) (Client, error) {
 }
 
 // UpdateOwn replaces the metadata of a client that Own has returned. What the
-// administrator gave it stays, as it is now and not as c says.
+// administrator gave it stays, as it is now and not as c says; what a software
+// statement said is said again, by that one or a newer.
 func (r *Registry) UpdateOwn(ctx context.Context, by audit.Actor, c Client, d Document) (Registered, error) {
+	d, err := r.withStatement(ctx, d)
+	if err != nil {
+		return Registered{}, err
+	}
 	return r.update(ctx, by, c.ID, func(old Client) (Document, error) {
+		if err := d.keepsStatement(old); err != nil {
+			return Document{}, err
+		}
 		d, err := r.own(d, old.Profile, false, old)
 		if err != nil {
 			return Document{}, err

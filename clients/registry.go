@@ -37,6 +37,10 @@ type Deps struct {
 	Scopes []string // every scope that exists
 	// Authorizations are the types of authorization that exist; nil for none.
 	Authorizations *authorizations.Types
+	// Publishers are those whose software statements count, and Issuer who those
+	// have to be for, if they are for somebody.
+	Publishers []Publisher
+	Issuer     string
 	// Ended runs in the transaction that disables a client: what it was granted
 	// must end too. Nil for nothing.
 	Ended func(ctx context.Context, id string) error
@@ -54,6 +58,9 @@ type Registry struct {
 	remote  *remoteKeys
 	objects *remoteObjects
 	ended   func(ctx context.Context, id string) error
+
+	publishers []Publisher
+	issuer     string
 }
 
 // New returns a registry over the database's clients.
@@ -74,14 +81,20 @@ func New(d Deps) (*Registry, error) {
 		d.Ended = func(context.Context, string) error { return nil }
 	}
 	fetcher := newFetcher(d.Policy.Fetch)
+	rules := rules{scopes: d.Scopes, authorizations: d.Authorizations, loopback: d.Policy.Fetch.Loopback}
+	if err := rules.checkPublishers(d.Publishers); err != nil {
+		return nil, err
+	}
 	return &Registry{
 		db: d.DB, audit: d.Audit, policy: d.Policy,
-		rules:   rules{scopes: d.Scopes, authorizations: d.Authorizations, loopback: d.Policy.Fetch.Loopback},
+		rules:   rules,
 		store:   store{db: d.DB},
 		cache:   newCache(d.Policy.CacheFor),
 		fetch:   fetcher,
 		remote:  newRemoteKeys(fetcher.get),
 		objects: &remoteObjects{read: fetcher.object},
 		ended:   d.Ended,
+
+		publishers: d.Publishers, issuer: d.Issuer,
 	}, nil
 }

@@ -13,7 +13,8 @@ type ValidationError struct {
 	Field  string // the member's name as in the document
 	Reason string // completes "<field> …"; never repeats a secret
 
-	cause error // for the log: it may tell what our network looks like
+	code  string // where the field does not tell it
+	cause error  // for the log: it may tell what our network looks like
 }
 
 func (e *ValidationError) Error() string { return e.Field + " " + e.Reason }
@@ -23,6 +24,9 @@ func (e *ValidationError) Unwrap() error { return e.cause }
 
 // Code is the error code of RFC 7591 §3.2.2.
 func (e *ValidationError) Code() string {
+	if e.code != "" {
+		return e.code
+	}
 	if e.Field == "redirect_uris" {
 		return "invalid_redirect_uri"
 	}

@@ -92,7 +92,7 @@ type metadata struct {
 
 func (p *Provider) metadata() metadata {
 	register := ""
-	if p.registration == RegistrationToken || p.registration == RegistrationOpen {
+	if p.registration != RegistrationOff && p.registration != "" {
 		register = p.issuer + registerPath
 	}
 	confidential := append([]string{clients.AuthBasic, clients.AuthPost, clients.AuthPrivateKeyJWT}, p.mtls.methods()...)

@@ -93,6 +93,7 @@ func buildHouse(t testing.TB, db *database.DB, ring *secrets.Ring, change func(*
 	}))
 	h.clients = must[*clients.Registry](t)(clients.New(clients.Deps{
 		DB: db, Audit: h.audit, Scopes: allScopes(), Authorizations: exampleTypes(t),
+		Publishers: trustedPublishers(t), Issuer: h.issuer,
 		// no statement of its own while others are counted
 		Policy: clients.Policy{CacheFor: time.Minute, Fetch: clients.FetchPolicy{Loopback: true}},
 	}))

@@ -27,6 +27,8 @@ const (
 	RegistrationOff   Registration = "off"
 	RegistrationToken Registration = "token" // with an initial access token, which carries the profile
 	RegistrationOpen  Registration = "open"  // whoever comes, under one profile
+	// RegistrationStatement is software that a trusted publisher vouches for, or a token.
+	RegistrationStatement Registration = "statement"
 )
 
 func (p *Provider) mountRegistration(e *echo.Echo) {
@@ -42,7 +44,7 @@ func (p *Provider) mountRegistration(e *echo.Echo) {
 // register adds a client that asks for it.
 func (p *Provider) register(c echo.Context) error {
 	token, err := registrationToken(c)
-	if err == nil && token == "" && p.registration != RegistrationOpen {
+	if err == nil && token == "" && p.registration == RegistrationToken {
 		err = clients.ErrRegistrationToken
 	}
 	if err != nil {
@@ -53,7 +55,7 @@ func (p *Provider) register(c echo.Context) error {
 		return p.failRegistration(c, err)
 	}
 	r, own, err := p.clients.RegisterOwn(c.Request().Context(), registrant(c, ""), clients.OwnRegistration{
-		Document: d, Token: token, Profile: p.registrationProfile,
+		Document: d, Token: token, Profile: p.registrationProfile, StatementNeeded: p.registration == RegistrationStatement,
 	})
 	if err != nil {
 		return p.failRegistration(c, err)

@@ -110,7 +110,7 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 			"a bad address":     {`{"redirect_uris": ["http://a.example/"]}`, "invalid_redirect_uri"},
 			"an unknown method": {`{"redirect_uris": ["https://a.example/"], "token_endpoint_auth_method": "magic"}`, "invalid_client_metadata"},
 			"implicit":          {`{"redirect_uris": ["https://a.example/"], "grant_types": ["implicit"], "response_types": ["id_token"]}`, "invalid_client_metadata"},
-			"a statement":       {`{"redirect_uris": ["https://a.example/"], "software_statement": "a.b.c"}`, "invalid_client_metadata"},
+			"a statement":       {`{"redirect_uris": ["https://a.example/"], "software_statement": "a.b.c"}`, "invalid_software_statement"},
 		} {
 			wantRefusal(t, name, h.sendJSON(http.MethodPost, registerPath, invited, row[0]), "Bad Request "+row[1])
 		}

@@ -43,7 +43,7 @@ type settings struct {
 	Eligibility         string `help:"open, transition-2020 or current." default:"current"`
 	PINAlphabet         string `help:"digits or hex." name:"pin-alphabet" default:"digits"`
 	Captcha             string `help:"image, or none on a loopback issuer." default:"image"`
-	Registration        string `help:"Dynamic registration: off, token or open." default:"off"`
+	Registration        string `help:"Dynamic registration: off, token, statement or open." default:"off"`
 	RegistrationProfile string `help:"Profile of openly registered clients: oauth2.1 or oidc." default:"oauth2.1"`
 	SMTPURL             string `help:"E-mail: smtps://user:password@host:465 or smtp://…." name:"smtp-url" secret:""`
 	MailFrom            string `help:"Its sender."`
@@ -58,6 +58,7 @@ type settings struct {
 	OutboxDir           string `help:"Development: channels without a gateway write files here."`
 	AuditAnchorDir      string `help:"Signed checkpoints of the audit; beside the secrets by default."`
 	InstitutionFile     string `help:"Name, logo, contacts and hours of the institution, as JSON."`
+	SoftwarePublishers  string `help:"Whose software statements count, as JSON." name:"software-publishers-file"`
 	AuthorizationTypes  string `help:"What services may ask citizens' leave for in detail, as JSON." name:"authorization-types-file"`
 	LogLevel            string `help:"debug, info, warn or error." default:"info"`
 	LogFormat           string `help:"json or text." default:"json"`
@@ -251,6 +252,8 @@ func (s settings) check() error {
 		return errors.New("this build is for measurements (tag bench): it needs an issuer on a loopback host")
 	case s.Captcha == "none" && !s.loopback():
 		return errors.New("captcha none is for development: it needs an issuer on a loopback host")
+	case s.Registration == "statement" && s.SoftwarePublishers == "":
+		return errors.New("registration statement needs somebody whose statements count: set software-publishers-file")
 	case s.OutboxDir != "" && !s.loopback():
 		return errors.New("outbox-dir is for development: it needs an issuer on a loopback host")
 	}
@@ -261,7 +264,7 @@ func (s settings) check() error {
 		"eligibility":          {s.Eligibility, []string{string(citizens.Open), string(citizens.Transition2020), string(citizens.Current)}},
 		"pin-alphabet":         {s.PINAlphabet, []string{string(credentials.Digits), string(credentials.Hex)}},
 		"captcha":              {s.Captcha, []string{"image", "none"}},
-		"registration":         {s.Registration, []string{"off", "token", "open"}},
+		"registration":         {s.Registration, []string{"off", "token", "statement", "open"}},
 		"registration-profile": {s.RegistrationProfile, []string{string(clients.ProfileOAuth21), string(clients.ProfileOIDC)}},
 		"client-cert-header":   {cmp.Or(s.ClientCertHeader, "off"), []string{"off", headerRFC9440}},
 		"log-level":            {s.LogLevel, []string{"debug", "info", "warn", "error"}},

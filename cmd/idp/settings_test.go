@@ -169,6 +169,8 @@ func TestRefusedSettings(t *testing.T) {
 		{"audit-anchor-dir", []string{"IDP_AUDIT_ANCHOR_DIR", filepath.Join(s.environ["IDP_SECRETS_DIR"], "anchors")}},
 		{"audit-anchor-dir", []string{"IDP_AUDIT_ANCHOR_DIR", s.environ["IDP_SECRETS_DIR"]}},
 		{"no-such-file", []string{"IDP_INSTITUTION_FILE", "no-such-file.json"}},
+		{"no-such-file", []string{"IDP_SOFTWARE_PUBLISHERS_FILE", "no-such-file.json"}},
+		{"software-publishers-file", []string{"IDP_REGISTRATION", "statement"}},
 		{"no-such-file", []string{"IDP_AUTHORIZATION_TYPES_FILE", "no-such-file.json"}},
 		{"no-such-file", []string{"IDP_POLICY_FILE", "no-such-file.json"}},
 		{"database URL", []string{"IDP_DATABASE_URL", "mysql://localhost/idp"}},

@@ -254,9 +254,16 @@ func (v *services) services() (err error) {
 			return err
 		}
 	}
+	var publishers []clients.Publisher
+	if file := v.settings.SoftwarePublishers; file != "" {
+		if publishers, err = clients.LoadPublishers(file); err != nil {
+			return err
+		}
+	}
 	registry := v.policy.clients
 	registry.Fetch.Loopback = v.settings.loopback()
 	v.clients, err = clients.New(clients.Deps{DB: v.db, Audit: v.audit, Policy: registry, Scopes: scopes, Authorizations: v.authorizations,
+		Publishers: publishers, Issuer: v.settings.Issuer,
 		Ended: func(ctx context.Context, id string) error { return v.provider.RevokeClient(ctx, id, "client-disabled") },
 	})
 	return err
