@@ -17,7 +17,7 @@ func specifications(t *testing.T) []requirement {
 	var rows []requirement
 	for line := range strings.SplitSeq(string(page), "\n") {
 		cells := strings.Split(strings.Trim(line, "|"), "|")
-		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| specification ") {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| specification ") || strings.HasPrefix(line, "| plan ") {
 			continue
 		}
 		if len(cells) != 4 {
