@@ -89,15 +89,16 @@ func withScope(d Document) (Document, []string) {
 	return d, nil
 }
 
-// unique drops repetitions and keeps the order.
+// unique drops repetitions and keeps the order. It looks at each entry once: the
+// list may be as long as anybody could send.
 func unique(list []string) []string {
 	if list == nil {
 		return nil
 	}
-	out := make([]string, 0, len(list))
+	out, seen := make([]string, 0, len(list)), make(map[string]bool, len(list))
 	for _, s := range list {
-		if !slices.Contains(out, s) {
-			out = append(out, s)
+		if !seen[s] {
+			out, seen[s] = append(out, s), true
 		}
 	}
 	return out

@@ -93,7 +93,7 @@ func (d Document) provesItsHost() bool {
 // or be sent messages that it never asked for.
 func checkOwnLogout(d Document, old Client) error {
 	uri := d.BackchannelLogoutURI
-	if uri == "" || uri == old.BackchannelLogoutURI && d.goesWhere(old) || slices.Contains(redirectHosts(d.RedirectURIs), webHost(uri)) {
+	if uri == "" || uri == old.BackchannelLogoutURI && d.goesWhere(old) || slices.ContainsFunc(d.RedirectURIs, func(r string) bool { return webHost(r) != "" && webHost(r) == webHost(uri) }) {
 		return nil
 	}
 	return invalid("backchannel_logout_uri", "must be at a host of redirect_uris, unless an administrator says otherwise")

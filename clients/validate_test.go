@@ -10,8 +10,10 @@ import (
 	"errors"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
@@ -381,4 +383,23 @@ func FuzzOwnDocument(f *testing.F) {
 			}
 		}
 	})
+}
+
+// As many scopes as fit into a request cost no more than their reading: else a
+// body of 64 KiB would keep a processor busy for a second.
+func TestManyScopesAreReadInOneGo(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	const words = 150_000
+	for i := range words {
+		text.WriteString(strconv.FormatInt(int64(i), 36))
+		text.WriteByte(' ')
+	}
+	began := time.Now()
+	if got := len(ParseScope(text.String() + text.String())); got != words {
+		t.Errorf("%d scopes, want %d", got, words)
+	}
+	if took := time.Since(began); took > 5*time.Second { // one by one against all before it took minutes
+		t.Errorf("read in %v", took)
+	}
 }
