@@ -11,7 +11,7 @@ export CGO_ENABLED ?= 0
 
 assets := templates/assets/dist/manifest.json
 
-.PHONY: help demo test check lint fuzz drill bench assets build clean setup-tools setup-postgresql setup-chromium setup-apache
+.PHONY: help demo test check lint fuzz drill bench assets build clean setup-tools setup-postgresql setup-pgbouncer setup-chromium setup-apache
 
 help:
 	@sed -n 's/^# \{0,1\}//; 1,3p' Makefile
@@ -20,7 +20,7 @@ demo: $(assets)
 	@go run ./cmd/idp demo
 
 # Everything that must be right before a change lands; a skipped test fails it.
-test: setup-tools setup-postgresql setup-chromium setup-apache $(assets) lint
+test: setup-tools setup-postgresql setup-pgbouncer setup-chromium setup-apache $(assets) lint
 	@go run ./database/databasetest/testrun -tags browser -shuffle=on -timeout 15m ./...
 
 # The fast part while coding: format, linters, tests on SQLite.
@@ -28,7 +28,7 @@ check: lint
 	@IDP_TEST_POSTGRES=none go test ./...
 
 # The long form: the race detector (it needs a C compiler) and every fuzz target for a while.
-drill: setup-tools setup-postgresql setup-chromium setup-apache $(assets) fuzz
+drill: setup-tools setup-postgresql setup-pgbouncer setup-chromium setup-apache $(assets) fuzz
 	@CGO_ENABLED=1 go run ./database/databasetest/testrun -race -tags browser -shuffle=on -timeout 60m ./...
 
 # What it costs, beside oidc-provider and a floor; docs/performance.md says how.
@@ -70,6 +70,11 @@ setup-postgresql:
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \
 	  echo 'installing PostgreSQL from Debian'; \
 	  $(root) apt-get update -qq; $(root) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; }
+
+setup-pgbouncer:
+	@[ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null || { \
+	  echo 'installing PgBouncer from Debian'; \
+	  $(root) apt-get update -qq; $(root) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pgbouncer >/dev/null; }
 
 setup-chromium:
 	@command -v chromium >/dev/null || { \

@@ -37,35 +37,35 @@ func (v *visitor) json(id string) map[string]any {
 
 // The whole main job, from the service's first page to its last: R1, R2, R23,
 // R24, R25, consent, tokens, refresh, API, single sign-on, sign-out.
-func TestMainJob(t *testing.T) {
-	each(t, func(h *house) {
-		h.open(nil).people()
-		first := h.firstPIN(newcomer)
-		v := newVisitor(h.t)
-		v.open(h.service+"/login").signIn(" rss mra 80a01 h501 u ", first[:8]+" "+first[8:])
-		working := v.change(first)
-		if len(working) != 8 {
-			h.t.Fatalf("the new PIN has %d characters, want 8", len(working))
+func TestMainJob(t *testing.T) { each(t, mainJob) }
+
+func mainJob(h *house) {
+	h.open(nil).people()
+	first := h.firstPIN(newcomer)
+	v := newVisitor(h.t)
+	v.open(h.service+"/login").signIn(" rss mra 80a01 h501 u ", first[:8]+" "+first[8:])
+	working := v.change(first)
+	if len(working) != 8 {
+		h.t.Fatalf("the new PIN has %d characters, want 8", len(working))
+	}
+	v.on("consent")
+	for _, want := range []string{"Mario", "Rossi", newcomer, "mario.rossi@posta.example"} {
+		if !strings.Contains(v.body, want) {
+			h.t.Errorf("the consent page does not show %q", want)
 		}
-		v.on("consent")
-		for _, want := range []string{"Mario", "Rossi", newcomer, "mario.rossi@posta.example"} {
-			if !strings.Contains(v.body, want) {
-				h.t.Errorf("the consent page does not show %q", want)
-			}
-		}
-		v.submit(nil, "answer", "allow").on("service-signed-in")
-		h.checkClaims(v)
-		v.submit(nil).on("service-signed-in") // the first button refreshes
-		if !strings.Contains(v.body, "Token rinnovati") {
-			h.t.Error("the refresh did not go through")
-		}
-		v.press("/call").on("service-signed-in")
-		if api := v.json("api"); api["servizio"] != h.client.ID {
-			h.t.Errorf("the API saw client %v, want %v", api["servizio"], h.client.ID)
-		}
-		h.again(v)
-		h.signOut(v, working, first)
-	})
+	}
+	v.submit(nil, "answer", "allow").on("service-signed-in")
+	h.checkClaims(v)
+	v.submit(nil).on("service-signed-in") // the first button refreshes
+	if !strings.Contains(v.body, "Token rinnovati") {
+		h.t.Error("the refresh did not go through")
+	}
+	v.press("/call").on("service-signed-in")
+	if api := v.json("api"); api["servizio"] != h.client.ID {
+		h.t.Errorf("the API saw client %v, want %v", api["servizio"], h.client.ID)
+	}
+	h.again(v)
+	h.signOut(v, working, first)
 }
 
 // R26: a change of PIN ends the session that its owner, or somebody else, has in
@@ -82,7 +82,7 @@ func TestAChangedPINSignsOutElsewhere(t *testing.T) {
 		fresh := strings.ReplaceAll(v.byID("new-pin"), " ", "")
 		v.submit(map[string]string{"new_pin": fresh, "old_pin": pin}, "action", "confirm").on("done")
 		v.open(h.settings.Issuer + "/account").on("account")
-		elsewhere.open(h.service + "/login").signIn(regular, pin).on("login")
+		elsewhere.open(h.service+"/login").signIn(regular, pin).on("login")
 		if got := elsewhere.problem(); got != "login.refused" {
 			h.t.Errorf("the old PIN elsewhere: %q, want login.refused", got)
 		}

@@ -165,7 +165,17 @@ func as(c *exec.Cmd, dir string) error {
 }
 
 func await(dir string) error {
-	db, err := sql.Open("pgx", "postgres:///postgres?"+url.Values{"host": {dir}, "user": {"postgres"}}.Encode())
+	err := answers("postgres:///postgres?" + url.Values{"host": {dir}, "user": {"postgres"}}.Encode())
+	if err != nil {
+		log, _ := os.ReadFile(filepath.Join(dir, "log"))
+		return fmt.Errorf("PostgreSQL did not start: %w: %s", err, log)
+	}
+	return nil
+}
+
+// answers waits until a server answers there, a minute at most.
+func answers(url string) error {
+	db, err := sql.Open("pgx", url)
 	if err != nil {
 		return err
 	}
@@ -180,8 +190,7 @@ func await(dir string) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			log, _ := os.ReadFile(filepath.Join(dir, "log"))
-			return fmt.Errorf("PostgreSQL did not start: %w: %s", err, log)
+			return err
 		}
 	}
 }
