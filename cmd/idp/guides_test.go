@@ -99,6 +99,15 @@ func TestGuideOpenIDClient(t *testing.T) {
 			d.keep("client.json", d.feed(d.prints("key.mjs"), "clients", "add", "-").out)
 			d.signsInStrictly()
 		},
+		"sealed": func(d *developer) {
+			d.keep("client.json", d.feed(d.prints("key.mjs"), "clients", "add", "-").out)
+			s := d.start("sealed.mjs")
+			s.say(d.visit(s.address(), "allow"))
+			if who := s.reads(); who["acr"] != levelPIN || who["given_name"] == nil || who["parts"] != 5.0 {
+				d.t.Errorf("the service knows %v, want level and name, after an encrypted request", who)
+			}
+			s.ends()
+		},
 		"registers itself": func(d *developer) {
 			d.registers("oauth2.1")
 			d.signsInAndOut()
