@@ -26,6 +26,7 @@ func (s *Set) functions(w *words) template.FuncMap {
 		"hours":     func() (string, error) { return w.hours(s.institution.Hours) },
 		"minutes":   minutesLeft,
 		"lasting":   w.lasting,
+		"figure":    func(name string) any { return w.figures[name] },
 		"days":      func(d time.Duration) int { return int(d.Hours() / 24) },
 		"seconds":   func(now, until time.Time) int { return max(0, int(until.Sub(now).Seconds())) },
 		"in":        func(t Text) string { return t.In(w.language) },
@@ -243,10 +244,17 @@ func shortHour(clock string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(clock, "0"), ":00")
 }
 
-// lasting is a length of time in words.
+// lasting is a length of time in words, in the largest unit that it is whole in;
+// a day is 24 hours, as people say it of a code.
 func (w *words) lasting(d time.Duration) (string, error) {
-	if d < time.Minute {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Minute:
 		return w.say("duration.seconds", "Count", int(d.Seconds()))
+	case d > day && d%day == 0:
+		return w.say("duration.days", "Count", int(d/day))
+	case d >= time.Hour && d%time.Hour == 0:
+		return w.say("duration.hours", "Count", int(d.Hours()))
 	}
 	return w.say("duration.minutes", "Count", int(d.Minutes()))
 }

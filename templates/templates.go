@@ -22,6 +22,8 @@ type Options struct {
 	// Overrides may hold page templates (login.html, layout.html, …) that replace
 	// the built-in ones of the same name. Nil for none.
 	Overrides fs.FS
+	// Figures are those of the policy that pages and messages name.
+	Figures Figures
 	// HexPIN says that PINs may hold letters: telephones then show a whole keyboard.
 	HexPIN bool
 }

@@ -46,6 +46,9 @@ func New(o Options) (*Set, error) {
 		if s.words[l.Tag], err = loadWords(l.Tag); err != nil {
 			return nil, err
 		}
+		if err := s.words[l.Tag].tell(o.Figures); err != nil {
+			return nil, err
+		}
 		if s.pages[l.Tag], err = s.parse(s.words[l.Tag], texts); err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"maps"
 	"regexp"
 	"strings"
 
@@ -84,6 +85,7 @@ type words struct {
 	language string
 	plain    *i18n.Localizer
 	rich     *i18n.Localizer
+	figures  map[string]any // of the installation, for every message that names them
 }
 
 func loadWords(tag string) (*words, error) {
@@ -130,13 +132,13 @@ var strong = regexp.MustCompile(`\*\*(.+?)\*\*`)
 // say is a message as text. Data are pairs of placeholder and value; Count also
 // chooses the plural.
 func (w *words) say(key string, data ...any) (string, error) {
-	return localize(w.plain, key, data, func(v any) any { return v })
+	return localize(w.plain, w.figures, key, data, func(v any) any { return v })
 }
 
 // html is a message as HTML. Values are escaped, unless they are HTML of ours
 // already (a time element, a link).
 func (w *words) html(key string, data ...any) (template.HTML, error) {
-	s, err := localize(w.rich, key, data, func(v any) any {
+	s, err := localize(w.rich, w.figures, key, data, func(v any) any {
 		switch v := v.(type) {
 		case template.HTML:
 			return string(v)
@@ -149,9 +151,12 @@ func (w *words) html(key string, data ...any) (template.HTML, error) {
 	return template.HTML(s), err //nolint:gosec // our own message, with every value escaped above
 }
 
-func localize(l *i18n.Localizer, key string, pairs []any, clean func(any) any) (string, error) {
+func localize(l *i18n.Localizer, figures map[string]any, key string, pairs []any, clean func(any) any) (string, error) {
 	c := i18n.LocalizeConfig{MessageID: key, TemplateParser: &parser.TextParser{Option: "missingkey=error"}}
-	data := map[string]any{}
+	data := maps.Clone(figures)
+	if data == nil {
+		data = map[string]any{}
+	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		name, ok := pairs[i].(string)
 		if !ok {

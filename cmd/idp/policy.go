@@ -16,6 +16,7 @@ import (
 	"ente.example/idp/login"
 	"ente.example/idp/provider"
 	"ente.example/idp/provider/keys"
+	"ente.example/idp/templates"
 	"ente.example/idp/throttle"
 )
 
@@ -184,6 +185,14 @@ func (p *policy) settle() error {
 		p.keys.Skew = p.keys.CacheLifetime
 	}
 	return nil
+}
+
+// told are the figures that pages and messages name.
+func (p *policy) told() templates.Figures {
+	return templates.Figures{
+		RecoveryCode: p.pins.Procedures.RecoveryLife, RevocationCode: p.pins.Procedures.RevocationLife, ProcedureTries: p.pins.Procedures.Tries,
+		RequestCode: p.requests.CodeLife, RequestTries: p.requests.CodeTries, ContactTries: p.contacts.Tries,
+	}
 }
 
 func (q parameter) set(text string, unbounded bool) error {

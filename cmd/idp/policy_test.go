@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ente.example/idp/templates"
 )
 
 // Contract §2: any positive value on a loopback issuer, the range elsewhere.
@@ -138,5 +140,22 @@ func TestPolicyShownIsPolicyRead(t *testing.T) {
 		if err := q.set(fmt.Sprint(q.value()), false); err != nil {
 			t.Errorf("%s: the built-in %v is refused: %v", q.key, q.value(), err)
 		}
+	}
+}
+
+// What pages say of a code is what the policy in force says.
+func TestPolicyIsTold(t *testing.T) {
+	t.Parallel()
+	s := bare(t)
+	p, err := loadPolicy(settings{Issuer: "https://login.ente.example", PolicyFile: s.file("policy.json", `{"recovery.code": "30m", "revocation.code": "2d",
+		"procedure.tries": 4, "request.code": "1h", "request.code_tries": 7, "contacts.code_tries": 8}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := templates.Figures{
+		RecoveryCode: 30 * time.Minute, RevocationCode: 48 * time.Hour, ProcedureTries: 4, RequestCode: time.Hour, RequestTries: 7, ContactTries: 8,
+	}
+	if got := p.told(); got != want {
+		t.Errorf("told %+v, want %+v", got, want)
 	}
 }

@@ -155,7 +155,7 @@ func (v *services) ground() error {
 	if v.hours, err = deskHours(institution); err != nil {
 		return err
 	}
-	v.templates, err = templates.New(templates.Options{Institution: institution, HexPIN: v.policy.pins.Alphabet == credentials.Hex})
+	v.templates, err = templates.New(templates.Options{Institution: institution, HexPIN: v.policy.pins.Alphabet == credentials.Hex, Figures: v.policy.told()})
 	return err
 }
 

@@ -155,9 +155,9 @@ func consents(f templates.Frame) []State {
 			{Claim: "place_of_birth", Value: "Roma (RM)"},
 			{Claim: "pin_kind", Value: "ordinario"},
 		},
-		Purpose:   "Riconoscerti e mostrarti i contributi versati a tuo nome.",
+		Purpose:  "Riconoscerti e mostrarti i contributi versati a tuo nome.",
 		Remember: true,
-		Person: "Mario Rossi", SignedInAt: f.Now, Level: 1, PreviousAccess: &previous, SignOutURL: "/sign-out",
+		Person:   "Mario Rossi", SignedInAt: f.Now, Level: 1, PreviousAccess: &previous, SignOutURL: "/sign-out",
 	}
 	more := whole
 	more.Renewed, more.Offline, more.OfflineNew, more.Remember = true, true, true, false
