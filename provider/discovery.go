@@ -162,7 +162,7 @@ func (p *Provider) metadata() metadata {
 // claimNames are the claims about the sign-in, and those about the citizen
 // under the scopes there are.
 func (p *Provider) claimNames() []string {
-	names := []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "sid"}
+	names := []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "sid", "at_hash", "c_hash"}
 	for _, name := range consent.ClaimsOf(p.scopes) {
 		if !slices.Contains(names, name) {
 			names = append(names, name)

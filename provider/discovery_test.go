@@ -14,33 +14,6 @@ import (
 	"ente.example/idp/provider/keys"
 )
 
-func TestDiscoveryNamesWhatIsThere(t *testing.T) {
-	databasetest.Each(t, func(t *testing.T, db *database.DB) {
-		h := newInstallation(t, db)
-		doc := h.do(h.get(openIDPath, "")).json(t)
-		if doc["issuer"] != h.issuer {
-			t.Errorf("issuer: got %v, want %s", doc["issuer"], h.issuer)
-		}
-		for name, v := range doc {
-			if !strings.HasSuffix(name, "_endpoint") && name != "jwks_uri" {
-				continue
-			}
-			path, ok := strings.CutPrefix(v.(string), h.issuer)
-			if !ok {
-				t.Errorf("%s: %v is not below the issuer", name, v)
-			}
-			get, post := h.do(h.get(path, "")).StatusCode, h.do(h.post(path)).StatusCode
-			if absent(get) && absent(post) {
-				t.Errorf("%s: GET %d, POST %d at %s", name, get, post, path)
-			}
-		}
-	})
-}
-
-func absent(status int) bool {
-	return status == http.StatusNotFound || status == http.StatusMethodNotAllowed
-}
-
 func TestDiscoverySaysWhatThisProviderDoes(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		h := newInstallation(t, db)
