@@ -274,3 +274,23 @@ func FuzzReference(f *testing.F) {
 		}
 	})
 }
+
+// What was granted in detail is told by introspection, and read nowhere else.
+func TestReferencesCarryDetails(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		s := h.detailed(`, "may_introspect": true, "access_token_format": "reference"`)
+		s.signIn(h.people())
+		both := "[" + recordsDetail + "," + paymentDetail + "]"
+		code, _ := s.allows(s.authorize("authorization_details", both))
+		tokens := s.exchange(code).ok(t)
+		info := s.asked(tokens["access_token"])
+		sameDetails(t, "introspection", info["authorization_details"], both)
+		if info["aud"] != archive {
+			t.Errorf("aud = %v, want %s", info["aud"], archive)
+		}
+		one := "[" + readDetail + "]"
+		narrow := s.refresh(tokens["refresh_token"].(string), "authorization_details", one).ok(t)["access_token"]
+		sameDetails(t, "after a narrower refresh", s.asked(narrow)["authorization_details"], one)
+	})
+}
