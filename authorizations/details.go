@@ -118,21 +118,17 @@ func (all Details) Locations() []string {
 // For keeps the details that concern an audience: those that name one of it,
 // and those that name no location.
 func (all Details) For(audience []string) Details {
-	var kept Details
-	for _, d := range all {
+	return all.Keep(func(d Detail) bool {
 		where := d.Locations()
-		if len(where) == 0 || slices.ContainsFunc(where, func(uri string) bool { return slices.Contains(audience, uri) }) {
-			kept = append(kept, d)
-		}
-	}
-	return kept
+		return len(where) == 0 || slices.ContainsFunc(where, func(uri string) bool { return slices.Contains(audience, uri) })
+	})
 }
 
-// Of keeps the details of some types.
-func (all Details) Of(types func(string) bool) Details {
+// Keep is the details that fit.
+func (all Details) Keep(fit func(Detail) bool) Details {
 	var kept Details
 	for _, d := range all {
-		if types(d.Type()) {
+		if fit(d) {
 			kept = append(kept, d)
 		}
 	}

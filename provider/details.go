@@ -3,6 +3,7 @@ package provider
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"ente.example/idp/authorizations"
 	"ente.example/idp/clients"
@@ -51,8 +52,8 @@ func (p *Provider) checkDetails(r *authRequest) (err error) {
 
 // narrowDetails settles which details this one access token carries: those that
 // the token request names, else all that were granted, and of them those that
-// concern its audience (RFC 9396 §6, §9.1). A type that the client has lost
-// since is left out. The grant keeps what it has.
+// concern its audience (RFC 9396 §6, §9.1). What the client has lost since, a
+// type or a resource, is left out. The grant keeps what it has.
 func (p *Provider) narrowDetails(f form, u *unit) error {
 	asked, err := p.readDetails(f, u.client)
 	if err != nil {
@@ -67,7 +68,7 @@ func (p *Provider) narrowDetails(f form, u *unit) error {
 	if err != nil {
 		return fmt.Errorf("read the details of a grant: %w", err)
 	}
-	u.details = granted.Of(func(name string) bool { return u.client.AllowsAuthorization(name) && p.authorizations.Has(name) })
+	u.details = granted.Keep(func(d authorizations.Detail) bool { return p.stillHas(u.client, d) })
 	if len(asked) > 0 {
 		if !u.details.Cover(asked) {
 			return invalidDetails("authorization_details asks for more than was granted")
@@ -76,6 +77,12 @@ func (p *Provider) narrowDetails(f form, u *unit) error {
 	}
 	u.details = u.details.For(p.audience(u))
 	return nil
+}
+
+// stillHas reports whether a client could ask for a detail that it was granted.
+func (p *Provider) stillHas(client clients.Client, d authorizations.Detail) bool {
+	lost := func(uri string) bool { return !client.AllowsResource(uri) }
+	return client.AllowsAuthorization(d.Type()) && p.authorizations.Has(d.Type()) && !slices.ContainsFunc(d.Locations(), lost)
 }
 
 // ownDetails are what a client may have for itself: no citizen is there to be

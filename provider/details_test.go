@@ -128,8 +128,20 @@ func TestAuthorizationDetails(t *testing.T) {
 		wantRefusal(t, "more at a refresh", s.refresh(token, "authorization_details", "["+changedDetail("12.50", "99.50")+"]"), badDetails)
 		wantRefusal(t, "nonsense at a refresh", s.refresh(token, "authorization_details", "[1]"), badDetails)
 
-		// The administrator takes a type away: it is in no token from then on.
+		// The administrator takes a resource away: what is for it is in no token.
 		d := s.client.Document()
+		d.Resources = []string{apiAudience}
+		d.ClientIDIssuedAt, d.SecretExpiresAt = 0, nil
+		must[clients.Registered](t)(h.clients.Update(t.Context(), operator(), s.client.ID, d))
+		got = s.refresh(token).ok(t)
+		token = got["refresh_token"].(string)
+		sameDetails(t, "after the resource was taken away", got["authorization_details"], "["+paymentDetail+"]")
+		if _, claims = payload(t, got["access_token"]); claims["aud"] != issuer {
+			t.Errorf("aud = %v after the resource was taken away", claims["aud"])
+		}
+
+		// And so is a type that was taken away.
+		d = s.client.Document()
 		d.AuthorizationTypes = []string{paymentType}
 		d.ClientIDIssuedAt, d.SecretExpiresAt = 0, nil
 		must[clients.Registered](t)(h.clients.Update(t.Context(), operator(), s.client.ID, d))
