@@ -41,7 +41,7 @@ func TestPlans(t *testing.T) {
 }
 
 // small are tables of a few rows, which are read whole on purpose.
-var small = []string{"signing_keys", "installation", "audit_head"}
+var small = []string{"provider_keys", "installation", "audit_head"}
 
 // partialIndexes hold what waits for something, a queue at most: those may be
 // read from end to end.
