@@ -7,13 +7,14 @@ import (
 
 // Figures are what an institution has set and people are told: how long a code
 // is good for, and how many wrong ones end what it is for. The zero value of a
-// field is the default: 24 hours, and five.
+// field is the default: 24 hours, and five unless another is named.
 type Figures struct {
 	RecoveryCode   time.Duration
 	RevocationCode time.Duration
 	ProcedureTries int // of a recovery or a revocation
 	RequestCode    time.Duration
 	RequestTries   int // of a request for a first PIN
+	RequestsPerDay int // of one person, or by one contact: three
 	ContactTries   int // of a change of contacts
 }
 
@@ -32,11 +33,13 @@ func (w *words) tell(f Figures) error {
 		}
 		w.figures[name] = text
 	}
-	for name, n := range map[string]int{"ProcedureTries": f.ProcedureTries, "RequestTries": f.RequestTries, "ContactTries": f.ContactTries} {
-		if n <= 0 {
-			n = 5
+	for name, n := range map[string][2]int{
+		"ProcedureTries": {f.ProcedureTries, 5}, "RequestTries": {f.RequestTries, 5}, "ContactTries": {f.ContactTries, 5}, "RequestsPerDay": {f.RequestsPerDay, 3},
+	} {
+		if n[0] <= 0 {
+			n[0] = n[1]
 		}
-		w.figures[name] = strconv.Itoa(n)
+		w.figures[name] = strconv.Itoa(n[0])
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ func TestFiguresAreThePolicys(t *testing.T) {
 	t.Parallel()
 	s, err := New(Options{Figures: Figures{
 		RecoveryCode: 30 * time.Minute, RevocationCode: 48 * time.Hour, ProcedureTries: 4,
-		RequestCode: time.Hour, RequestTries: 7, ContactTries: 8,
+		RequestCode: time.Hour, RequestTries: 7, ContactTries: 8, RequestsPerDay: 2,
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +39,9 @@ func TestFiguresAreThePolicys(t *testing.T) {
 	_, body, err := s.Mail("it", "recovery-code", "email", map[string]string{"Name": "Mario Rossi", "Code": "12345678", "Link": "https://login.ente.example"})
 	if err != nil || !strings.Contains(body, "vale 30 minuti") {
 		t.Errorf("the mail says %q, %v", body, err)
+	}
+	if got, err := s.words["it"].say("neutral.request.note.text", "Again", ""); err != nil || !strings.Contains(got, "al massimo 2 richieste") {
+		t.Errorf("how many requests in a day: %q, %v", got, err)
 	}
 	if got, err := s.words["it"].say("field.code.wrong"); err != nil || !strings.Contains(got, "scritto male 8 volte") {
 		t.Errorf("a contact's code: %q, %v", got, err)

@@ -191,7 +191,7 @@ func (p *policy) settle() error {
 func (p *policy) told() templates.Figures {
 	return templates.Figures{
 		RecoveryCode: p.pins.Procedures.RecoveryLife, RevocationCode: p.pins.Procedures.RevocationLife, ProcedureTries: p.pins.Procedures.Tries,
-		RequestCode: p.requests.CodeLife, RequestTries: p.requests.CodeTries, ContactTries: p.contacts.Tries,
+		RequestCode: p.requests.CodeLife, RequestTries: p.requests.CodeTries, RequestsPerDay: p.requests.PerDay, ContactTries: p.contacts.Tries,
 	}
 }
 

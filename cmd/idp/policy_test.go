@@ -148,12 +148,12 @@ func TestPolicyIsTold(t *testing.T) {
 	t.Parallel()
 	s := bare(t)
 	p, err := loadPolicy(settings{Issuer: "https://login.ente.example", PolicyFile: s.file("policy.json", `{"recovery.code": "30m", "revocation.code": "2d",
-		"procedure.tries": 4, "request.code": "1h", "request.code_tries": 7, "contacts.code_tries": 8}`)})
+		"procedure.tries": 4, "request.code": "1h", "request.code_tries": 7, "contacts.code_tries": 8, "request.per_day": 2}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := templates.Figures{
-		RecoveryCode: 30 * time.Minute, RevocationCode: 48 * time.Hour, ProcedureTries: 4, RequestCode: time.Hour, RequestTries: 7, ContactTries: 8,
+		RecoveryCode: 30 * time.Minute, RevocationCode: 48 * time.Hour, ProcedureTries: 4, RequestCode: time.Hour, RequestTries: 7, ContactTries: 8, RequestsPerDay: 2,
 	}
 	if got := p.told(); got != want {
 		t.Errorf("told %+v, want %+v", got, want)
