@@ -36,7 +36,7 @@ type options struct {
 	rounds, workers, count int
 	window                 time.Duration
 	servers, scenarios     string
-	save                   string
+	save, profile          string
 	crowd                  int
 	render                 bool
 }
@@ -50,6 +50,7 @@ func main() {
 	flag.StringVar(&o.servers, "servers", "", "only those, with commas")
 	flag.StringVar(&o.scenarios, "scenarios", "", "only those, with commas, and what they build on")
 	flag.StringVar(&o.save, "save", lastRun, "where the medians are kept; - for nowhere")
+	flag.StringVar(&o.profile, "profile", "", "a folder for what took the time: this program's profiles, one for each scenario, and every database's statements")
 	flag.IntVar(&o.crowd, "crowd", 64, "how many workers at the end, for errors; 0 for none")
 	flag.BoolVar(&o.render, "render", false, "only write the page anew, from what is kept")
 	flag.Parse()
@@ -84,6 +85,9 @@ func (o options) run(ctx context.Context, out io.Writer) error {
 	}
 	all, err := o.measure(ctx, out, f)
 	if err != nil {
+		return err
+	}
+	if err := f.statements(ctx, o.profile); err != nil {
 		return err
 	}
 	about.Figures = summary(all)
@@ -212,8 +216,9 @@ func (o options) measure(ctx context.Context, out io.Writer, f fleet) ([]result,
 			}
 			for i := range f {
 				s := f[(i+round)%len(f)]
+				profiled := s.profile(ctx, o.profile, scenario.Name, o.window)
 				r, err := s.measure(ctx, scenario, driver.Load{Workers: o.workers, Count: o.count, Time: o.window})
-				if err != nil {
+				if err := errors.Join(err, profiled()); err != nil {
 					return all, err
 				}
 				r.Round = round

@@ -52,6 +52,7 @@ func (o *ours) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	o.admin = "http://" + admin
 	url := "sqlite:" + filepath.Join(o.dir, "idp.db")
 	if o.database != nil {
 		url = o.database.URL()

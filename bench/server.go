@@ -24,6 +24,7 @@ type server struct {
 	driver   *driver.Driver
 	cmd      *exec.Cmd
 	database *meter.Postgres // nil without PostgreSQL
+	admin    string          // where pprof answers; "" where it does not
 	// settle is how long after a load the server may still work on what the load
 	// has left it to do; that is counted with the load.
 	settle time.Duration

@@ -47,6 +47,8 @@ type try struct {
 	must    ChangeReason
 	// excluded by the profile, and let in for the while that is left
 	excluded bool
+	// then is built on a right PIN in the transaction that records the try
+	then func(ctx context.Context, v Verified) error
 }
 
 // Verify reports whose PIN this is. A wrong PIN, an unknown codice fiscale, a
@@ -57,6 +59,14 @@ type try struct {
 // It returns ErrRefused, *WaitingError or *BusyError for what is expected.
 func (s *Service) Verify(ctx context.Context, by audit.Actor, fc citizens.FiscalCode, pin PIN) (Verified, error) {
 	return s.verify(ctx, try{by: by}, fc, pin)
+}
+
+// VerifyThen is Verify for who builds on the PIN at once: then is called in the
+// transaction that records the try, for a right PIN that need not be changed
+// first. What it refuses or fails at undoes what it wrote, not the record, and
+// is the error that VerifyThen returns. Like everybody it calls Hold first.
+func (s *Service) VerifyThen(ctx context.Context, by audit.Actor, fc citizens.FiscalCode, pin PIN, then func(context.Context, Verified) error) (Verified, error) {
+	return s.verify(ctx, try{by: by, then: then}, fc, pin)
 }
 
 // Reauthenticate asks somebody who is signed in for his PIN once more, before
@@ -92,10 +102,37 @@ func (s *Service) verify(ctx context.Context, t try, fc citizens.FiscalCode, pin
 	if err := s.judge(ctx, p, &t, pin); err != nil {
 		return Verified{}, fmt.Errorf("verify a PIN: %w", err)
 	}
-	if err := s.db.InTx(ctx, func(ctx context.Context) error { return s.record(ctx, &t) }); err != nil {
-		return Verified{}, fmt.Errorf("record a try: %w", err)
+	return s.conclude(ctx, t)
+}
+
+// conclude records the try, with what is built on it.
+func (s *Service) conclude(ctx context.Context, t try) (Verified, error) {
+	var prevented error
+	err := s.db.InTx(ctx, func(ctx context.Context) error {
+		if err := s.record(ctx, &t); err != nil || t.then == nil || t.verdict != right || t.must != "" {
+			return err
+		}
+		prevented = t.then(ctx, t.verified())
+		return prevented
+	})
+	if prevented != nil {
+		err = s.db.InTx(ctx, func(ctx context.Context) error { return s.record(ctx, &t) })
+	}
+	if err != nil {
+		return Verified{}, fmt.Errorf("record a try: %w", errors.Join(err, prevented))
+	}
+	if prevented != nil {
+		return Verified{}, prevented
 	}
 	return s.answer(t)
+}
+
+// verified is what a right PIN opens.
+func (t try) verified() Verified {
+	return Verified{
+		Citizen: t.who.ID, Credential: t.pin.ID, Kind: t.pin.kind(), MustChange: t.must != "", Reason: t.must,
+		PreviousAccess: t.pin.LastAccessAt.Ptr(),
+	}
 }
 
 func (s *Service) look(ctx context.Context, fc citizens.FiscalCode, t *try) (err error) {
@@ -258,10 +295,7 @@ func (s *Service) answer(t try) (Verified, error) {
 	switch t.verdict {
 	case right:
 		s.observe("right", false)
-		return Verified{
-			Citizen: t.who.ID, Credential: t.pin.ID, Kind: t.pin.kind(), MustChange: t.must != "", Reason: t.must,
-			PreviousAccess: t.pin.LastAccessAt.Ptr(),
-		}, nil
+		return t.verified(), nil
 	case waiting:
 		s.observe("waiting", false)
 	default:

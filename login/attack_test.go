@@ -3,6 +3,7 @@ package login_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,21 +37,35 @@ func TestNoSessionBehindTheEndOfAPIN(t *testing.T) {
 			databasetest.Each(t, func(t *testing.T, db *database.DB) {
 				v := newVisit(t, db)
 				pin := v.house.PIN(logintest.Mario)
-				endOnce := true
-				v.house.Tried = func() {
-					if !endOnce {
-						return
+				// The PIN was found right, and the transaction has not begun that
+				// records so and begins the session.
+				var begins atomic.Bool
+				databasetest.Count(t, db).Before(func(statement string) {
+					if statement == "BEGIN" && begins.CompareAndSwap(false, true) {
+						if err := end(context.WithoutCancel(t.Context()), v.house); err != nil {
+							t.Error(err)
+						}
 					}
-					endOnce = false
-					if err := end(context.WithoutCancel(t.Context()), v.house); err != nil {
-						t.Error(err)
-					}
-				}
+				})
 				page := v.signIn(logintest.Mario, pin)
 				if s := v.session(); s != nil {
 					t.Errorf("a session lives on behind the end of its PIN: %s", s.ID)
 				}
 				wantPage(t, page, "login", "login.refused")
+			})
+			databasetest.Each(t, func(t *testing.T, db *database.DB) {
+				v := newVisit(t, db)
+				pin := v.house.PIN(logintest.Mario)
+				v.house.Tried = func() { // the session is there
+					v.house.Tried = nil
+					if err := end(context.WithoutCancel(t.Context()), v.house); err != nil {
+						t.Error(err)
+					}
+				}
+				v.signIn(logintest.Mario, pin)
+				if s := v.session(); s != nil {
+					t.Errorf("a session lives on after the end of its PIN: %s", s.ID)
+				}
 			})
 		})
 	}

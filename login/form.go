@@ -88,14 +88,18 @@ func (h *Handler) signIn(c echo.Context) error {
 	if len(t.problems) > 0 {
 		return h.again(c, v, t, templates.Login{Problem: templates.LoginInvalidField, Fields: t.problems})
 	}
-	verified, err := h.Credentials.Verify(c.Request().Context(), Actor(c, nil), t.code, t.pin)
+	var cookie Cookie
+	verified, err := h.Credentials.VerifyThen(c.Request().Context(), Actor(c, nil), t.code, t.pin, func(ctx context.Context, verified credentials.Verified) (err error) {
+		cookie, err = h.begin(ctx, c, v, verified)
+		return err
+	})
 	if err != nil {
 		return h.refused(c, v, t, err)
 	}
 	if verified.MustChange {
 		return h.mustChange(c, v, verified)
 	}
-	return h.enter(c, v, verified)
+	return h.entered(c, v, cookie)
 }
 
 // again shows the form with what was typed, except the PIN.
@@ -144,28 +148,17 @@ func (h *Handler) mustChange(c echo.Context, v Visit, verified credentials.Verif
 	return c.Redirect(http.StatusSeeOther, v.path("/pin"))
 }
 
-// enter begins the session. Session and interaction agree or neither changes,
-// and neither does for a PIN that was suspended or revoked since it was verified.
+// enter begins the session of who has changed the PIN. Session and interaction
+// agree or neither changes, and neither does for a PIN that was suspended or
+// revoked since it was verified.
 func (h *Handler) enter(c echo.Context, v Visit, verified credentials.Verified) error {
 	var cookie Cookie
-	in := SignIn{
-		Browser: web.Browser(c), Client: v.Client, Citizen: verified.Citizen, ACR: h.ACR, AMR: []string{methodPIN},
-		Kind: verified.Kind, PreviousAccess: verified.PreviousAccess,
-	}
-	by := Actor(c, &Session{Citizen: verified.Citizen})
 	// a PIN that was changed a moment ago must not be left without its session
 	// because somebody pressed twice: the second press drops the first request
 	ctx := context.WithoutCancel(c.Request().Context())
-	err := h.DB.InTx(ctx, func(ctx context.Context) error {
-		if err := h.Credentials.Hold(ctx, verified); err != nil {
-			return err
-		}
-		s, fresh, err := h.Sessions.Start(ctx, by, in)
-		if err != nil {
-			return err
-		}
-		cookie = fresh
-		return h.Interactions.MarkSignedIn(ctx, v.Interaction, s)
+	err := h.DB.InTx(ctx, func(ctx context.Context) (err error) {
+		cookie, err = h.begin(ctx, c, v, verified)
+		return err
 	})
 	switch {
 	case errors.Is(err, credentials.ErrRefused):
@@ -173,6 +166,26 @@ func (h *Handler) enter(c echo.Context, v Visit, verified credentials.Verified) 
 	case err != nil:
 		return err
 	}
+	return h.entered(c, v, cookie)
+}
+
+// begin begins the session in the caller's transaction.
+func (h *Handler) begin(ctx context.Context, c echo.Context, v Visit, verified credentials.Verified) (Cookie, error) {
+	if err := h.Credentials.Hold(ctx, verified); err != nil {
+		return Cookie{}, err
+	}
+	s, cookie, err := h.Sessions.Start(ctx, Actor(c, &Session{Citizen: verified.Citizen}), SignIn{
+		Browser: web.Browser(c), Client: v.Client, Citizen: verified.Citizen, ACR: h.ACR, AMR: []string{methodPIN},
+		Kind: verified.Kind, PreviousAccess: verified.PreviousAccess,
+	})
+	if err != nil {
+		return Cookie{}, err
+	}
+	return cookie, h.Interactions.MarkSignedIn(ctx, v.Interaction, s)
+}
+
+// entered goes on with the session that has begun.
+func (h *Handler) entered(c echo.Context, v Visit, cookie Cookie) error {
 	SetSession(c, cookie)
 	forget(c, ticketCookie)
 	h.Observe("success")

@@ -68,3 +68,16 @@ func (p *Postgres) Counts(ctx context.Context) (Counts, error) {
 	}
 	return c, nil
 }
+
+// Costliest are the statements that have taken the server's most time, each
+// with its share, calls and microseconds a call.
+func (p *Postgres) Costliest(ctx context.Context) ([]string, error) {
+	rows, err := p.conn.Query(ctx, `SELECT format('%s %% %s calls %s us  %s',
+		round((100 * total_exec_time / sum(total_exec_time) OVER ())::numeric, 1), calls, round((1000 * mean_exec_time)::numeric), regexp_replace(left(query, 200), '\s+', ' ', 'g'))
+		FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
+		WHERE d.datname = current_database() AND s.userid <> current_user::regrole ORDER BY total_exec_time DESC LIMIT 40`)
+	if err != nil {
+		return nil, fmt.Errorf("list statements: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}

@@ -112,13 +112,15 @@ func nodeWith(t *testing.T, s settings, clock *database.Clock, network delivery.
 }
 
 // serve runs the house until the test ends or stop is called.
-func (h *house) serve() {
+func (h *house) serve() { h.serveWith(workerNames) }
+
+func (h *house) serveWith(workers []string) {
 	h.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var g errgroup.Group
 	up, ended := make(chan struct{}), make(chan error, 1)
 	g.Go(func() error {
-		return h.services.serve(ctx, workerNames, func(net.Addr, net.Addr) { close(up) })
+		return h.services.serve(ctx, workers, func(net.Addr, net.Addr) { close(up) })
 	})
 	go func() { ended <- g.Wait() }()
 	select {

@@ -99,9 +99,24 @@ type Counter struct {
 	statements []string
 	commits    int
 	begun      int
+	before     func(statement string)
+}
+
+// Before has fn called ahead of every statement, BEGIN and COMMIT among them,
+// by whoever sends it: for what must come exactly there.
+func (c *Counter) Before(fn func(statement string)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.before = fn
 }
 
 func (c *Counter) see(q string) {
+	c.mu.Lock()
+	fn := c.before
+	c.mu.Unlock()
+	if fn != nil {
+		fn(q)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch q {

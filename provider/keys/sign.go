@@ -43,14 +43,7 @@ func (k *Set) Sign(ctx context.Context, alg, typ string, claims any) (string, er
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
-	opts := &jose.SignerOptions{}
-	if typ != "" {
-		opts = opts.WithType(jose.ContentType(typ))
-	}
-	signer, err := jose.NewSigner(jose.SigningKey{
-		Algorithm: jose.SignatureAlgorithm(alg),
-		Key:       jose.JSONWebKey{Key: one.private, KeyID: one.kid},
-	}, opts)
+	signer, err := one.signer(typ)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
@@ -59,6 +52,27 @@ func (k *Set) Sign(ctx context.Context, alg, typ string, claims any) (string, er
 		return "", fmt.Errorf("sign token: %w", err)
 	}
 	return jws.CompactSerialize()
+}
+
+// signer signs tokens of one kind; it is made once, and for many at a time.
+func (one *key) signer(typ string) (jose.Signer, error) {
+	if made, ok := one.signers.Load(typ); ok {
+		if s, ok := made.(jose.Signer); ok {
+			return s, nil
+		}
+	}
+	opts := &jose.SignerOptions{}
+	if typ != "" {
+		opts = opts.WithType(jose.ContentType(typ))
+	}
+	s, err := jose.NewSigner(jose.SigningKey{
+		Algorithm: jose.SignatureAlgorithm(one.alg),
+		Key:       jose.JSONWebKey{Key: one.private, KeyID: one.kid},
+	}, opts)
+	if err == nil {
+		one.signers.Store(typ, s)
+	}
+	return s, err
 }
 
 // Verify checks that token is of typ and was signed by a key of ours that has

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -26,6 +27,7 @@ type key struct {
 	kid, alg, state string
 	public          jose.JSONWebKey
 	private         crypto.Signer
+	signers         sync.Map // jose.Signer by the header's typ, of which there are a handful
 }
 
 // snapshot is all that a node knows about the keys at one moment. It is never
