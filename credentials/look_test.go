@@ -332,6 +332,27 @@ func TestR7DismissalByLooks(t *testing.T) {
 	}, func(d *Deps) { d.Eligibility = citizens.Current })
 }
 
+// A PIN that takes the place of one with a date is looked at at the next sweep,
+// not a day later: the date may have come, or mean nothing by now.
+func TestR7TheDateGoesWithTheChange(t *testing.T) {
+	mailrooms(t, func(t *testing.T, m *mailroom) {
+		abroad := append(withContacts(), "residence_country=US")
+		pin := m.active(samantha, abroad...)
+		id := m.person(samantha, append(withContacts(), "residence_country=IT")...)
+		m.right(samantha, pin)
+		m.shift(61 * days)
+		m.person(samantha, abroad...)
+		change, err := m.StartVoluntaryChange(t.Context(), anyone, id)
+		m.must(err)
+		m.must(m.fixture.confirm(change, pin, m.shown(change).Candidate))
+		m.sweeps()
+		m.is(samantha, Active)
+		if n := m.count("credentials WHERE ended_at IS NULL AND dismissal_at IS NOT NULL"); n != 0 {
+			t.Error("a PIN is to be dismissed though its owner is eligible again")
+		}
+	}, func(d *Deps) { d.Eligibility = citizens.Current })
+}
+
 // pin-rules §5.4: what two contacts can make opens for some days less than what
 // the PIN before it opened.
 func TestKindAfterRecovery(t *testing.T) {

@@ -116,12 +116,18 @@ func (s store) activate(ctx context.Context, c credential) error {
 	return s.add(ctx, c, s.db.NowExpr(), s.db.NowExpr())
 }
 
+// add has a PIN looked at a day later; at once if it takes over the date at which
+// its owner was to lose the one before: that may have come, or mean nothing by now.
 func (s store) add(ctx context.Context, c credential, changed, accessed any) error {
+	look := s.db.NowPlus(relook)
+	if !c.DismissalAt.IsZero() {
+		look = s.db.NowExpr()
+	}
 	return s.db.Write(ctx).Exec(`INSERT INTO credentials (`+columns+`, suspended_reason, end_reason, look_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, NULL, 0, NULL, ?, ?, ?, '', '', ?)`,
 		c.ID, c.CitizenID, c.Kind, c.Form, c.Origin, c.State, c.Secret.Hash, c.Secret.Salt, c.Secret.Memory, c.Secret.Passes,
 		c.Secret.Threads, c.Secret.PepperKey, c.Secret.HashVersion, s.db.NowExpr(),
-		c.IssuedAt, changed, c.DueAt, accessed, c.DismissalAt, c.OrdinaryUntil, s.profile, s.db.NowPlus(relook)).Error
+		c.IssuedAt, changed, c.DueAt, accessed, c.DismissalAt, c.OrdinaryUntil, s.profile, look).Error
 }
 
 // access records that a PIN was right, if it still opens anything: between the
