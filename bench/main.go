@@ -39,6 +39,8 @@ type options struct {
 	save, profile          string
 	crowd                  int
 	render                 bool
+	percent                int
+	flooded                bool
 }
 
 func main() {
@@ -53,6 +55,8 @@ func main() {
 	flag.StringVar(&o.profile, "profile", "", "a folder for what took the time: this program's profiles, one for each scenario, and every database's statements")
 	flag.IntVar(&o.crowd, "crowd", 64, "how many workers at the end, for errors; 0 for none")
 	flag.BoolVar(&o.render, "render", false, "only write the page anew, from what is kept")
+	flag.IntVar(&o.percent, "full", 0, "instead, compare an empty database with so many hundredths of one that holds years")
+	flag.BoolVar(&o.flooded, "flood", false, "instead, answer services while more people sign in than can be hashed for")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := o.run(ctx, os.Stdout)
@@ -78,6 +82,12 @@ func (o options) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	switch {
+	case o.percent > 0:
+		return o.full(ctx, out, dir)
+	case o.flooded:
+		return o.flood(ctx, out, dir)
+	}
 	f, err := o.start(ctx, dir)
 	defer f.stop() //nolint:contextcheck // servers end whatever has happened to the context
 	if err != nil {

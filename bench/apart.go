@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"ente.example/idp/bench/driver"
+	"ente.example/idp/bench/meter"
+)
+
+// pair starts this program twice, each on a PostgreSQL of its own.
+func (o options) pair(ctx context.Context, dir, program string, names ...string) (f fleet, err error) {
+	for _, name := range names {
+		home := filepath.Join(dir, name)
+		if err := os.Mkdir(home, 0o700); err != nil {
+			return f, err
+		}
+		database, err := meter.StartPostgres(ctx)
+		if err != nil {
+			return f, err
+		}
+		s, err := startOurs(ctx, name, program, home, database, crowd(o.workers))
+		f = append(f, s)
+		if err != nil {
+			return f, errors.Join(err, s.said())
+		}
+	}
+	return f, nil
+}
+
+// full compares a database that holds years with an empty one.
+func (o options) full(ctx context.Context, out io.Writer, dir string) error {
+	program := filepath.Join(dir, "program")
+	if err := build(ctx, program, "./cmd/idp", "-tags", "bench"); err != nil {
+		return err
+	}
+	f, err := o.pair(ctx, dir, program, "idp", "idp-full")
+	defer f.stop() //nolint:contextcheck // servers end whatever has happened to the context
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	if err := seed(ctx, f[1].database, years().part(o.percent)); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(out, "%+v in %s\n", years().part(o.percent), time.Since(start).Round(time.Second))
+	all, err := o.measure(ctx, out, f)
+	if err != nil {
+		return err
+	}
+	for _, scenario := range driver.Scenarios() {
+		empty, years := of(all, scenario.Name, "idp"), of(all, scenario.Name, "idp-full")
+		if len(empty) == 0 {
+			continue
+		}
+		_, _ = fmt.Fprintf(out, "%-18s p99 × %.2f  CPU × %.2f\n", scenario.Name,
+			middle(years, p99)/middle(empty, p99), middle(years, cpu)/middle(empty, cpu))
+	}
+	return nil
+}
+
+func of(all []result, scenario, server string) []result {
+	return slices.DeleteFunc(slices.Clone(all), func(r result) bool { return r.Scenario != scenario || r.Server != server })
+}
+
+func p99(r result) float64 { return float64(r.P99) }
+func cpu(r result) float64 { return float64(r.perOp()) }
+
+// middle is the median of what one of several rounds has shown.
+func middle(list []result, what func(result) float64) float64 {
+	values := make([]float64, len(list))
+	for i, r := range list {
+		values[i] = what(r)
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// flood has the program as it is shipped, with its hashes, answer services
+// while more people sign in than its processors can hash for.
+func (o options) flood(ctx context.Context, out io.Writer, dir string) error {
+	program := filepath.Join(dir, "program")
+	if err := build(ctx, program, "./cmd/idp"); err != nil {
+		return err
+	}
+	f, err := o.pair(ctx, dir, program, "idp")
+	defer f.stop() //nolint:contextcheck // servers end whatever has happened to the context
+	if err != nil {
+		return err
+	}
+	s := f[0]
+	if err := s.driver.Prepare(ctx, o.workers); err != nil {
+		return err
+	}
+	load := driver.Load{Workers: 4, Count: o.count, Time: o.window}
+	steps := driver.Scenarios()
+	for _, name := range []string{"sso", "exchange"} { // what userinfo is asked with
+		s.driver.Run(ctx, one(steps, name), load)
+	}
+	for range o.rounds {
+		for _, name := range []string{"discovery", "client_credentials", "userinfo"} {
+			quiet := s.driver.Run(ctx, one(steps, name), load)
+			flooded, signIns := s.during(ctx, one(steps, "sign-in"), one(steps, name), o)
+			_, _ = fmt.Fprintf(out, "%-18s p99 %8s, in a flood %8s (× %.2f) with %d sign-ins, %d refused, in %s\n", name, quiet.P99.Round(10*time.Microsecond),
+				flooded.P99.Round(10*time.Microsecond), float64(flooded.P99)/float64(quiet.P99), signIns.Done, signIns.Errors, signIns.Wall.Round(time.Millisecond))
+		}
+	}
+	return nil
+}
+
+// during measures one scenario while another floods the server.
+func (s *server) during(ctx context.Context, flood, one driver.Scenario, o options) (measured, flooded driver.Report) {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		flooded = s.driver.Run(ctx, flood, driver.Load{Workers: o.workers, Count: o.count, Time: o.window})
+	})
+	measured = s.driver.Run(ctx, one, driver.Load{Workers: 4, Count: o.count, Time: o.window})
+	wg.Wait()
+	return measured, flooded
+}
+
+func one(list []driver.Scenario, name string) driver.Scenario {
+	return list[slices.IndexFunc(list, func(s driver.Scenario) bool { return s.Name == name })]
+}

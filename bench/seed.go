@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"ente.example/idp/bench/meter"
+)
+
+// size is how many rows a database that has served for years holds.
+type size struct{ citizens, sessions, grants, events int }
+
+// years is what docs/performance.md speaks of.
+func years() size {
+	return size{citizens: 2_000_000, sessions: 100_000, grants: 500_000, events: 10_000_000}
+}
+
+// part is a hundredth, for a look at whether it works.
+func (s size) part(percent int) size {
+	return size{s.citizens * percent / 100, s.sessions * percent / 100, s.grants * percent / 100, s.events * percent / 100}
+}
+
+// seed fills the tables with copies of a row that the program itself has made:
+// what names a row is made anew, all else is as long and as likely as the real
+// thing. Nobody can sign in as one of the copies: their PINs open nothing.
+func seed(ctx context.Context, database *meter.Postgres, s size) error {
+	conn, err := pgx.Connect(ctx, database.URL())
+	if err != nil {
+		return err
+	}
+	for _, c := range copies(s) {
+		if err = c.run(ctx, conn); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		_, err = conn.Exec(ctx, "VACUUM ANALYZE")
+	}
+	return errors.Join(err, conn.Close(ctx))
+}
+
+// copying is one table: so many rows, with these columns made anew from the
+// row's number g.
+type copying struct {
+	table string
+	where string // which row is the model; empty: any
+	rows  int
+	anew  map[string]string
+}
+
+// copies go from those that are pointed to, to those that point.
+func copies(s size) []copying {
+	id := func(kind int) string { // a UUID that tells the table and the number
+		return fmt.Sprintf("('01900000-%04d-7000-8000-' || lpad(to_hex(g), 12, '0'))::uuid", kind)
+	}
+	person := fmt.Sprintf("('01900000-0001-7000-8000-' || lpad(to_hex(1 + g * 7919 %% %d), 12, '0'))::uuid", s.citizens)
+	hash := func(of string) string { return "sha256(('" + of + "' || g)::bytea)" }
+	// spread over ten days that are over, so that nothing is due for the janitor
+	ago := func(days string) string { return "now() - g % 864000 * interval '1 second' + interval '" + days + "'" }
+	return []copying{
+		{"citizens", "", s.citizens, map[string]string{"id": id(1), "fiscal_code_key": hash("cf"), "health_card_key": "NULL", "health_card_number": "NULL", "health_card_expiry": "NULL"}},
+		{"contacts", "kind = 'email'", s.citizens, map[string]string{"citizen_id": id(1), "value_key": hash("mail")}},
+		{"credentials", "state = 'active'", s.citizens, map[string]string{"id": id(2), "citizen_id": id(1), "look_at": "now() + interval '100 days'"}},
+		{"sessions", "", s.sessions, map[string]string{
+			"id": id(3), "citizen_id": person, "secret_hash": hash("secret"), "browser_hash": hash("browser"),
+			"seen_at": "now()", "expires_at": "now() + interval '8 hours'", "ended_at": "NULL", "end_reason": "NULL",
+		}},
+		{"grants", "", s.grants, map[string]string{
+			"id": id(4), "citizen_id": person, "code_hash": hash("code"), "session_id": "g::text",
+			"refresh_hash": hash("refresh"), "expires_at": ago("30 days"),
+		}},
+		{"audit_events", "", s.events, map[string]string{"id": id(5), "at": ago("0 days"), "seq": "-g", "subject": person + "::text"}},
+	}
+}
+
+// run copies in pieces that a server takes without much memory.
+func (c copying) run(ctx context.Context, conn *pgx.Conn) error {
+	const piece = 500_000
+	insert, err := c.statement(ctx, conn)
+	if err != nil {
+		return fmt.Errorf("seed %s: %w", c.table, err)
+	}
+	for from := 1; from <= c.rows; from += piece {
+		if _, err := conn.Exec(ctx, insert, from, min(from+piece-1, c.rows)); err != nil {
+			return fmt.Errorf("seed %s: %w", c.table, err)
+		}
+	}
+	return nil
+}
+
+// statement names every column that the table has by now.
+func (c copying) statement(ctx context.Context, conn *pgx.Conn) (string, error) {
+	rows, err := conn.Query(ctx, "SELECT column_name FROM information_schema.columns WHERE table_name = $1 ORDER BY ordinal_position", c.table)
+	if err != nil {
+		return "", err
+	}
+	columns, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return "", err
+	}
+	values := slices.Clone(columns)
+	for i, name := range columns {
+		if made, ok := c.anew[name]; ok {
+			values[i] = made
+		}
+	}
+	model := "SELECT * FROM " + c.table
+	if c.where != "" {
+		model += " WHERE " + c.where
+	}
+	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM generate_series($1::bigint, $2::bigint) AS g, (%s LIMIT 1) AS model",
+		c.table, strings.Join(columns, ", "), strings.Join(values, ", "), model), nil
+}
