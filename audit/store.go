@@ -2,6 +2,8 @@ package audit
 
 import (
 	"context"
+	"encoding/hex"
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -97,27 +99,33 @@ func (l *Log) countUnchained(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
+// chainLink is what chaining adds to an event, in hexadecimal where it is bytes.
+type chainLink struct {
+	ID   string `json:"id"`
+	Seq  int64  `json:"seq"`
+	Prev string `json:"prev"`
+	Hash string `json:"hash"`
+}
+
 // chain writes the numbers and hashes of rows in one statement and moves the
-// head, which lockHead has locked.
+// head, which lockHead has locked. They are one parameter, so that a batch of
+// any length is the same statement, parsed once.
 func (l *Log) chain(ctx context.Context, rows []row) error {
-	var q strings.Builder
-	args := make([]any, 0, 4*len(rows))
-	// not CAST(? …): gorm would spell out a byte slice that follows a parenthesis
-	kind := "?::uuid, ?::bigint, ?::bytea, ?::bytea"
-	if l.db.Dialect() == database.SQLite {
-		kind = "?, ?, ?, ?"
-	}
-	q.WriteString("WITH chained (id, seq, prev_hash, hash) AS (VALUES ")
+	links := make([]chainLink, len(rows))
 	for i, r := range rows {
-		if i > 0 {
-			q.WriteString(", ")
-		}
-		q.WriteString("(" + kind + ")")
-		args = append(args, r.ID, *r.Seq, r.PrevHash, r.Hash)
+		links[i] = chainLink{r.ID, *r.Seq, hex.EncodeToString(r.PrevHash), hex.EncodeToString(r.Hash)}
 	}
-	q.WriteString(`) UPDATE audit_events SET seq = chained.seq, prev_hash = chained.prev_hash, hash = chained.hash
-		FROM chained WHERE audit_events.id = chained.id`)
-	if err := l.db.Write(ctx).Exec(q.String(), args...).Error; err != nil {
+	doc, err := json.Marshal(links)
+	if err != nil {
+		return err
+	}
+	q := `UPDATE audit_events SET seq = c.seq, prev_hash = decode(c.prev, 'hex'), hash = decode(c.hash, 'hex')
+		FROM json_to_recordset(?::text::json) AS c(id uuid, seq bigint, prev text, hash text) WHERE audit_events.id = c.id`
+	if l.db.Dialect() == database.SQLite {
+		q = `UPDATE audit_events SET seq = value ->> 'seq', prev_hash = unhex(value ->> 'prev'), hash = unhex(value ->> 'hash')
+			FROM json_each(?) WHERE audit_events.id = value ->> 'id'`
+	}
+	if err := l.db.Write(ctx).Exec(q, string(doc)).Error; err != nil {
 		return err
 	}
 	last := rows[len(rows)-1]

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -65,11 +64,6 @@ func CurrentSession(c echo.Context, sessions *Sessions) (*Session, error) {
 // session over or not: whoever signs out has none.
 func HadSession(c echo.Context) bool { return web.CookieValue(c, sessionCookie) != "" }
 
-// lately is how old what is known of a session's activity may be: several
-// requests of one sign-in are one activity, and one write. A session may so end
-// this much sooner than its idle time after the last request, never later.
-const lately = 10 * time.Second
-
 // Awake is CurrentSession for pages that count as activity: it puts the idle
 // end off, unless that was done lately.
 func Awake(c echo.Context, sessions *Sessions) (*Session, error) {
@@ -77,7 +71,7 @@ func Awake(c echo.Context, sessions *Sessions) (*Session, error) {
 	if err != nil || s == nil {
 		return nil, err
 	}
-	if s.Now.Sub(s.SeenAt) < lately {
+	if s.noted() {
 		return s, nil
 	}
 	switch err := sessions.Touch(c.Request().Context(), *s); {

@@ -181,10 +181,26 @@ func (n *Sessions) Get(ctx context.Context, cookie string) (Session, error) {
 // Idle is how long a session lives without activity.
 func (n *Sessions) Idle() time.Duration { return n.store.policy.Idle }
 
+// lately is how old what is known of a session's activity may be: several
+// requests of one sign-in are one activity, and one write. A session may so end
+// this much sooner than its idle time after the last request, never later.
+const lately = 10 * time.Second
+
+func (s Session) noted() bool { return s.Now.Sub(s.SeenAt) < lately }
+
 // Touch notes activity, which puts the idle end off. In the caller's transaction
 // it also holds the session: an end that comes at the same time waits, and then
-// finds what that transaction wrote. A session that is over is ErrNoSession.
+// finds what that transaction wrote. What was noted lately is only held. A
+// session that is over is ErrNoSession.
 func (n *Sessions) Touch(ctx context.Context, s Session) error {
+	held := false
+	var err error
+	if s.noted() { // when it was read; by the database's clock it may be no more
+		held, err = n.store.hold(ctx, s.ID)
+	}
+	if held || err != nil {
+		return err
+	}
 	live, err := n.store.touch(ctx, s.ID)
 	if err != nil {
 		return fmt.Errorf("touch session: %w", err)

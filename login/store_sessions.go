@@ -139,6 +139,19 @@ func (s sessionStore) get(ctx context.Context, cookie string) (Session, bool, er
 	return s.session(r), tx.RowsAffected == 1, tx.Error
 }
 
+// hold is touch where activity was noted lately: the same lock, and no new
+// version of the row. SQLite has one writer, who holds everything.
+func (s sessionStore) hold(ctx context.Context, id SessionID) (bool, error) {
+	lock := ""
+	if s.db.Dialect() == database.Postgres {
+		lock = " FOR NO KEY UPDATE"
+	}
+	var held []string
+	err := s.db.Write(ctx).Raw(`SELECT id FROM sessions WHERE id = ? AND seen_at > ? AND `+live+lock,
+		append([]any{string(id), s.db.NowPlus(-lately)}, s.liveArgs()...)...).Scan(&held).Error
+	return len(held) == 1, err
+}
+
 func (s sessionStore) touch(ctx context.Context, id SessionID) (bool, error) {
 	tx := s.db.Write(ctx).Exec(`UPDATE sessions SET seen_at = ? WHERE id = ? AND `+live,
 		append([]any{s.db.NowExpr(), string(id)}, s.liveArgs()...)...)
