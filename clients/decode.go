@@ -72,14 +72,15 @@ func knownMembers(data []byte, lenient bool) ([]byte, error) {
 	kept := map[string]json.RawMessage{}
 	err := eachMember(data, func(name string, value json.RawMessage) error {
 		_, twice := kept[name]
+		known := slices.Contains(names, name) || translates(name)
 		switch {
 		case twice:
 			return invalid(name, "is there twice")
-		case lenient && !slices.Contains(names, name):
+		case lenient && !known:
 			return nil
 		case name == "client_secret":
 			return invalid(name, "is made by this server and never given to it")
-		case !slices.Contains(names, name):
+		case !known:
 			return invalid("document", "has an unknown member %.60q", name)
 		}
 		kept[name] = value
@@ -123,7 +124,7 @@ func eachMember(data []byte, member func(string, json.RawMessage) error) error {
 func memberNames(t reflect.Type) []string {
 	var names []string
 	for _, f := range reflect.VisibleFields(t) {
-		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
 			names = append(names, name)
 		}
 	}

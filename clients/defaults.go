@@ -8,8 +8,9 @@ import (
 // normalised is the document with nothing said twice or around the edges.
 func (d Document) normalised() Document {
 	for _, text := range []*string{&d.ClientName, &d.Purpose} {
-		*text = strings.Join(strings.Fields(*text), " ")
+		*text = oneLine(*text)
 	}
+	d.Translations = d.Translations.normalised()
 	if d.ResponseTypes != nil {
 		d.ResponseTypes = slices.Clone(d.ResponseTypes)
 		for i, t := range d.ResponseTypes {
@@ -24,6 +25,8 @@ func (d Document) normalised() Document {
 	}
 	return d
 }
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // withDefaults fills in what the document leaves open, as RFC 7591, OpenID
 // Connect Registration and our own members define it.

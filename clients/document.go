@@ -3,6 +3,7 @@ package clients
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -58,6 +59,8 @@ type Metadata struct {
 	// AccessTokenFormat is our own too: whether APIs can read the client's access
 	// tokens, or have to introspect them.
 	AccessTokenFormat string `json:"access_token_format,omitempty"`
+	// Translations stand beside the other members in JSON, see Document.MarshalJSON.
+	Translations Translations `json:"-"`
 }
 
 // Document is a client as files and answers carry it: RFC 7591 metadata, our
@@ -127,6 +130,7 @@ func (c Client) Document() Document {
 	} {
 		*list = slices.Clone(*list) // a document is made to be changed, the registry's memory is not
 	}
+	d.Translations = maps.Clone(d.Translations)
 	if c.HasSecret() {
 		d.SecretExpiresAt = new(int64) // 0: it does not expire by itself
 	}
@@ -143,9 +147,22 @@ type Registered struct {
 // Encode is the RFC 7591 answer as JSON. A new secret is in it, in the clear:
 // it can be had nowhere else and only now.
 func (r Registered) Encode() ([]byte, error) {
-	return json.MarshalIndent(struct {
+	answer, err := r.Answer("", "")
+	if err != nil {
+		return nil, err
+	}
+	return json.MarshalIndent(answer, "", "  ")
+}
+
+// Answer is Encode for a client that manages its registration itself: with the
+// token that this takes and the address where (RFC 7592 §3).
+func (r Registered) Answer(token, uri string) (json.RawMessage, error) {
+	d := r.Client.Document()
+	d.ClientID = "" // goes before the others
+	return joined(struct {
 		ClientID string `json:"client_id"`
 		Secret   string `json:"client_secret,omitempty"`
-		Document
-	}{r.Client.ID, r.Secret.Reveal(), r.Client.Document()}, "", "  ")
+		Token    string `json:"registration_access_token,omitempty"`
+		URI      string `json:"registration_client_uri,omitempty"`
+	}{r.Client.ID, r.Secret.Reveal(), token, uri}, d)
 }

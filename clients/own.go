@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -25,8 +26,8 @@ func (d Document) own(p Profile, invited bool, old Client) (Document, error) {
 	if err := checkOwnSector(d, old); err != nil {
 		return Document{}, err
 	}
-	if !d.provesItsHost() && !(d.ClientURI == old.ClientURI && d.goesWhere(old)) {
-		d.ClientURI = ""
+	if !d.provesItsHost() {
+		d = d.withoutNewPage(old)
 	}
 	return d, checkOwnLogout(d, old)
 }
@@ -86,6 +87,20 @@ func (d Document) goesWhere(old Client) bool { return slices.Equal(d.RedirectURI
 // that address is shown instead.
 func (d Document) provesItsHost() bool {
 	return len(d.RedirectURIs) > 0 && !slices.ContainsFunc(d.RedirectURIs, func(uri string) bool { return webHost(uri) == "" })
+}
+
+// withoutNewPage is the document without a page of its own, in any language, but
+// for what was said of it before.
+func (d Document) withoutNewPage(old Client) Document {
+	stays := d.goesWhere(old)
+	if !stays || d.ClientURI != old.ClientURI {
+		d.ClientURI = ""
+	}
+	d.Translations = maps.Clone(d.Translations)
+	maps.DeleteFunc(d.Translations, func(name, uri string) bool {
+		return shownName(name) == "client_uri" && (!stays || uri != old.Translations[name])
+	})
+	return d
 }
 
 // checkOwnLogout has a client told of the end of sessions where its sign-ins

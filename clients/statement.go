@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -118,6 +119,9 @@ func (d Document) overlaid(members map[string]json.RawMessage) (Document, error)
 	if d.Scope == nil {
 		delete(merged, "scope") // none said is not none asked for
 	}
+	maps.DeleteFunc(merged, func(name string, _ json.RawMessage) bool {
+		return isShown(shownName(name)) && says(members, shownName(name))
+	})
 	for name, value := range members {
 		switch {
 		case name == statementField:
@@ -135,6 +139,17 @@ func (d Document) overlaid(members map[string]json.RawMessage) (Document, error)
 		return Document{}, invalidStatement("has a member of another type than that member has")
 	}
 	return out, nil
+}
+
+// says reports whether members hold this one in any language. What a publisher
+// calls its software, the software does not call otherwise in another language.
+func says(members map[string]json.RawMessage, shown string) bool {
+	for name, value := range members {
+		if shownName(name) == shown && string(value) != "null" {
+			return true
+		}
+	}
+	return false
 }
 
 // openStatement is the payload of a statement that a trusted publisher signed.

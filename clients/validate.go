@@ -65,7 +65,7 @@ func (r rules) client(d Document) (Client, []string, error) {
 	d = d.normalised()
 	d, notes := withDefaults(d)
 	for _, check := range []func(Document) error{
-		checkWords, checkGrants, checkAuthentication, checkCertificate, checkEncryption, checkObjectEncryption, checkTokenFormat, checkRedirects, r.checkPages, checkLogout, checkKeys,
+		checkWords, checkGrants, checkAuthentication, checkCertificate, checkEncryption, checkObjectEncryption, checkTokenFormat, checkRedirects, checkShown, r.checkPages, checkLogout, checkKeys,
 		checkAlgorithms, checkTexts, checkSector, checkResources, checkExchange, checkPKCE, checkRequests, r.checkScope, checkLevels, checkProfileRules,
 		r.checkAuthorizations, r.checkAssertionIssuers,
 	} {

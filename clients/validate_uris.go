@@ -39,15 +39,9 @@ func checkRedirects(d Document) error {
 }
 
 func (r rules) checkPages(d Document) error {
-	for _, page := range []struct{ field, uri string }{
-		{"client_uri", d.ClientURI}, {"logo_uri", d.LogoURI}, {"policy_uri", d.PolicyURI},
-		{"tos_uri", d.TosURI}, {"initiate_login_uri", d.InitiateLoginURI},
-	} {
-		if page.uri == "" {
-			continue
-		}
-		if err := checkPage(page.uri); err != nil {
-			return invalid(page.field, "%v", err)
+	if d.InitiateLoginURI != "" {
+		if err := checkPage(d.InitiateLoginURI); err != nil {
+			return invalid("initiate_login_uri", "%v", err)
 		}
 	}
 	for _, remote := range []struct{ field, uri string }{
@@ -121,7 +115,6 @@ func checkTexts(d Document) error {
 		field, text string
 		most        int
 	}{
-		{"client_name", d.ClientName, 100}, {"purpose", d.Purpose, 500},
 		{"software_id", d.SoftwareID, 200}, {"software_version", d.SoftwareVersion, 100},
 	} {
 		if err := readable(t.text, t.most); err != nil {

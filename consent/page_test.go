@@ -250,3 +250,27 @@ func TestNoConsentOnTheWayIntoTheOwnArea(t *testing.T) {
 		}
 	})
 }
+
+// The band and the page speak of the service in the language that is read.
+func TestPageNamesTheServiceInItsLanguage(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		v := newVisit(t, db, logintest.Mario, clients.ConsentAlways)
+		d := clients.Document{}
+		d.Purpose, d.Translations = "Per contarti.", clients.Translations{
+			"client_name#en": "Statement of contributions", "purpose#en": "To count you.", "policy_uri#en": "https://estratto-conto.ente.example/en/privacy",
+		}
+		v.service = v.house.Client(d)
+		v.i = v.Begin(v.service.ID, login.Request{Wants: login.Wants{Scopes: []string{"openid", "profile"}}})
+		italian := v.page()
+		wantText(t, italian, "Estratto conto", "Per contarti.")
+		v.i = v.Begin(v.service.ID, login.Request{Wants: login.Wants{Scopes: []string{"openid", "profile"}}, Lang: "en"})
+		english := v.page()
+		wantText(t, english, "Statement of contributions", "To count you.", "https://estratto-conto.ente.example/en/privacy")
+		for _, text := range []string{"Estratto conto", "Per contarti."} {
+			if strings.Contains(english.Body, text) {
+				t.Errorf("the English page says %q", text)
+			}
+		}
+	})
+}

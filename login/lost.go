@@ -42,6 +42,7 @@ func (l Lost) Render(c echo.Context, lost *LostError) error {
 	case err != nil:
 		return err
 	}
+	client = client.In(web.Language(c, ""))
 	page := templates.InteractionLost{ServiceName: client.Name(), ServiceURL: wayBack(client, l.Issuer)}
 	return web.Render(c, http.StatusNotFound, page, web.ForService(ServiceOf(client, "")))
 }

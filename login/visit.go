@@ -16,7 +16,7 @@ import (
 // with, those of the packages above too.
 type Visit struct {
 	Interaction
-	Service clients.Client // zero on the way into the own area
+	Service clients.Client // in the language of the page; zero on the way into the own area
 }
 
 // Open finds the interaction named in the address (:id), if it is open and
@@ -45,7 +45,7 @@ func Find(c echo.Context, n *Interactions, r *clients.Registry, id string) (Visi
 	if err != nil {
 		return Visit{}, err
 	}
-	return Visit{i, client}, nil
+	return Visit{i, client.In(web.Language(c, i.Lang))}, nil
 }
 
 // Render answers with a page of the sign-in.

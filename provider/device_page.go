@@ -161,7 +161,7 @@ func (p *Provider) answerDevice(c echo.Context, user userCode, row deviceRow, cl
 		return p.endDevice(c, client, templates.DeviceDenied)
 	}
 	return web.Render(c, http.StatusOK, templates.DeviceConfirm{Action: devicePath, Code: user.reveal(), StartedAt: row.CreatedAt.Time},
-		web.ForService(login.ServiceOf(client, "")), web.At(row.Clock.Time))
+		web.ForService(login.ServiceOf(client.In(web.Language(c, "")), "")), web.At(row.Clock.Time))
 }
 
 // beginDevice makes an interaction of the device's request: from here on it
@@ -232,5 +232,5 @@ func (p *Provider) denyDevice(ctx context.Context, c echo.Context, hash []byte, 
 // endDevice is the last page in the browser; the device finds out by itself.
 func (p *Provider) endDevice(c echo.Context, client clients.Client, how templates.DeviceEnd) error {
 	noStore(c.Response().Header())
-	return web.Render(c, http.StatusOK, templates.DeviceDone{How: how, AgainURL: devicePath}, web.ForService(login.ServiceOf(client, "")))
+	return web.Render(c, http.StatusOK, templates.DeviceDone{How: how, AgainURL: devicePath}, web.ForService(login.ServiceOf(client.In(web.Language(c, "")), "")))
 }

@@ -144,6 +144,7 @@ func (p *Provider) showFarewell(c echo.Context, d departure, frames []string) er
 		c.Response().Header().Set("Refresh", "2; url="+d.back())
 	}
 	if client, err := p.clients.Get(c.Request().Context(), d.Client); err == nil {
+		client = client.In(web.Language(c, d.Locales))
 		page.ServiceName, page.ServiceURL = client.Name(), cmp.Or(d.link(), client.ClientURI)
 	}
 	return web.Render(c, http.StatusOK, page, web.Locales(d.Locales))

@@ -295,6 +295,26 @@ func TestSignOutOfNobodyGoesOn(t *testing.T) {
 	})
 }
 
+// After a sign-out and beside a device's code, too, services are named in the
+// language that is read.
+func TestServicesAreNamedInTheLanguageOfThePage(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		g := newGuest(t, db)
+		g.client, _ = g.register(`{"client_name#en": "Test service", "client_uri": "https://service.example/"}`)
+		for locale, name := range map[string]string{"en": "Test service", "it": "Servizio di prova"} {
+			g.browser = g.house.browser()
+			if farewell := g.follow(g.logout("client_id", g.client.ID, "ui_locales", locale)); !strings.Contains(farewell.body, name) {
+				t.Errorf("after a sign-out in %s: not %q\n%s", locale, name, farewell.body)
+			}
+		}
+		d := g.device(`"client_name#it": "Televisore"`)
+		d.begin()
+		if confirm := d.types("user_code", d.user); !strings.Contains(confirm.body, "Televisore") || strings.Contains(confirm.body, "Servizio di prova") {
+			t.Errorf("a device in Italian: %s", confirm.body)
+		}
+	})
+}
+
 func TestSignOutWithoutRedirectEndsOnAPageOfOurs(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		g := newGuest(t, db)

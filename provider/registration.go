@@ -118,13 +118,11 @@ func (p *Provider) own(c echo.Context, then func(client clients.Client, token st
 // registered is RFC 7591 §3.2.1 and RFC 7592 §3.
 func (p *Provider) registered(c echo.Context, status int, r clients.Registered, token string) error {
 	noStore(c.Response().Header())
-	return c.JSON(status, struct {
-		ClientID string `json:"client_id"`
-		Secret   string `json:"client_secret,omitempty"`
-		Token    string `json:"registration_access_token"`
-		URI      string `json:"registration_client_uri"`
-		clients.Document
-	}{r.Client.ID, r.Secret.Reveal(), token, p.issuer + registerPath + "/" + r.Client.ID, r.Client.Document()})
+	answer, err := r.Answer(token, p.issuer+registerPath+"/"+r.Client.ID)
+	if err != nil {
+		return err
+	}
+	return c.JSON(status, answer)
 }
 
 // registrationToken is a bearer token of the Authorization header; none is

@@ -51,17 +51,17 @@ func TestRegistration(t *testing.T) {
 		token, _ := doc["registration_access_token"].(string)
 		path := registerPath + "/" + id
 		if doc["registration_client_uri"] != issuer+path || doc["client_secret_expires_at"] != 0.0 || doc["scope"] != "openid profile email phone address" ||
-			doc["consent"] != "remember" || doc["never_heard_of"] != nil {
+			doc["consent"] != "remember" || doc["client_name#de"] != "Meins" || doc["never_heard_of"] != nil {
 			t.Errorf("registered as %v", doc)
 		}
 		s := &service{house: h, client: must[clients.Client](t)(h.clients.Get(t.Context(), id)), secret: secret, browser: h.browser()}
 		s.signIn(h.people())
 		s.authorize("scope", "openid") // consent is asked for; the client is known
-		if got := h.sendJSON(http.MethodGet, path, token, "").ok(t); got["client_name"] != "Mine" || got["client_secret"] != nil {
+		if got := h.sendJSON(http.MethodGet, path, token, "").ok(t); got["client_name"] != "Mine" || got["client_name#de"] != "Meins" || got["client_secret"] != nil {
 			t.Errorf("read = %v", got)
 		}
 		changed := h.sendJSON(http.MethodPut, path, token, `{"client_id": "`+id+`", "client_secret": "`+secret+`", "redirect_uris": ["https://service.example/callback"], "client_name": "Ours"}`)
-		if got := changed.ok(t); got["client_name"] != "Ours" || got["registration_access_token"] != token {
+		if got := changed.ok(t); got["client_name"] != "Ours" || got["client_name#de"] != nil || got["registration_access_token"] != token {
 			t.Errorf("changed = %v", got)
 		}
 		if got := h.sendJSON(http.MethodDelete, path, token, ""); got.StatusCode != http.StatusNoContent {

@@ -93,5 +93,7 @@ func formPost(c echo.Context, r *authRequest, answer map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(answer)) {
 		page.Fields = append(page.Fields, templates.Field{Name: name, Value: answer[name]})
 	}
-	return web.Render(c, http.StatusOK, page, web.ForService(login.ServiceOf(r.client, r.redirect)), web.Locales(r.form.Get("ui_locales")))
+	locales := r.form.Get("ui_locales")
+	client := r.client.In(web.Language(c, locales))
+	return web.Render(c, http.StatusOK, page, web.ForService(login.ServiceOf(client, r.redirect)), web.Locales(locales))
 }

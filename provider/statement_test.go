@@ -68,9 +68,9 @@ func TestSoftwareStatement(t *testing.T) {
 		invited := h.invite(clients.ProfileOAuth21, 5)
 		text := statement(t, "scope", "openid profile", "never_heard_of", 1)
 		a := h.sendJSON(http.MethodPost, registerPath, invited,
-			bringing(text, `, "client_name": "Banca", "redirect_uris": ["https://evil.example/"], "scope": "openid email", "contacts": ["a@b.example"]`))
+			bringing(text, `, "client_name": "Banca", "client_name#it": "Banca", "purpose#it": "Contarli", "redirect_uris": ["https://evil.example/"], "scope": "openid email", "contacts": ["a@b.example"]`))
 		doc := a.json(t)
-		if a.StatusCode != http.StatusCreated || doc["client_name"] != "Sportello" || doc["scope"] != "openid profile" || doc["software_id"] != "sportello" ||
+		if a.StatusCode != http.StatusCreated || doc["client_name"] != "Sportello" || doc["client_name#it"] != nil || doc["purpose#it"] != "Contarli" || doc["scope"] != "openid profile" || doc["software_id"] != "sportello" ||
 			doc["software_statement"] != text {
 			t.Fatalf("registered = %d %s", a.StatusCode, a.body)
 		}
@@ -94,6 +94,16 @@ func TestSoftwareStatement(t *testing.T) {
 		newer := statement(t, "client_name", "Sportello 2")
 		if got := h.sendJSON(http.MethodPut, path, token, bringing(newer, own)).ok(t); got["client_name"] != "Sportello 2" || got["software_statement"] != newer {
 			t.Errorf("renewed = %v", got)
+		}
+		// What it says in one language is not said otherwise in another.
+		german := statement(t, "client_name", nil, "client_name#de", "Schalter")
+		got := h.sendJSON(http.MethodPut, path, token, bringing(german, own+`, "client_name": "Banca", "client_name#it": "Banca"`)).ok(t)
+		if got["client_name#de"] != "Schalter" || got["client_name"] != nil || got["client_name#it"] != nil {
+			t.Errorf("named in German = %v", got)
+		}
+		got = h.sendJSON(http.MethodPut, path, token, bringing(newer, own)).ok(t)
+		if got["client_name"] != "Sportello 2" {
+			t.Errorf("named again = %v", got)
 		}
 		// An administrator looks at it, and brings none.
 		d := must[clients.Client](t)(h.clients.Lookup(t.Context(), id)).Document()

@@ -206,7 +206,7 @@ func (h *Handler) setContact(c echo.Context, r resident, p templates.AccountCont
 	if err != nil || again {
 		return err
 	}
-	_, err = h.Contacts.Ask(c.Request().Context(), login.Actor(c, &r.Session), verified, value, web.Language(c))
+	_, err = h.Contacts.Ask(c.Request().Context(), login.Actor(c, &r.Session), verified, value, web.Language(c, ""))
 	switch {
 	case errors.Is(err, contacts.ErrSame):
 		p.Fields = []templates.FieldProblem{{Field: p.Kind, Problem: templates.FieldOnFile}}

@@ -35,7 +35,7 @@ func (h *Handler) showCaptcha(c echo.Context) error {
 	}
 	language := c.QueryParam("lang")
 	if language == "" {
-		language = web.Language(c)
+		language = web.Language(c, "")
 	}
 	return serve(c, file, "audio/wav", func(ctx context.Context) ([]byte, error) {
 		return h.Captchas.Sound(ctx, id, web.Browser(c), language)

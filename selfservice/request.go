@@ -159,7 +159,7 @@ func (h *Handler) sendRequest(c echo.Context, v visit) error {
 		}
 		return h.showReview(c, v, []templates.FieldProblem{templates.WrongCaptcha()}, templates.CaptchaWrong, h.challenge)
 	}
-	a.Language = web.Language(c)
+	a.Language = web.Language(c, "")
 	tracking, err := h.Requests.Submit(c.Request().Context(), login.Actor(c, nil), a, nonce)
 	if err != nil {
 		return err

@@ -12,13 +12,13 @@ const localesParam = "ui_locales"
 
 const languageCookie = "language"
 
-// Language is the language to speak to this browser.
-func Language(c echo.Context) string {
+// Language is the language that Render speaks to this browser with these Locales.
+func Language(c echo.Context, uiLocales string) string {
 	s, err := serverOf(c)
 	if err != nil {
 		return ""
 	}
-	return s.language(c, "")
+	return s.language(c, uiLocales)
 }
 
 // language goes from the most to the least deliberate: chosen on a page of ours,

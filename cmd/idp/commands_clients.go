@@ -119,7 +119,7 @@ func (*clientsList) Run(i *invocation) error {
 			if c.Disabled {
 				state = "disabled"
 			}
-			lines = append(lines, strings.Join([]string{c.ID, state, c.ClientName}, "\t"))
+			lines = append(lines, strings.Join([]string{c.ID, state, c.In("it").ClientName}, "\t"))
 		}
 		return i.print(docs, lines...)
 	})
