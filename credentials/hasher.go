@@ -77,9 +77,9 @@ func NewHasher(d HasherDeps) (*Hasher, error) {
 	return &Hasher{db: d.DB, wanted: d.Cost, slots: make(chan struct{}, d.Workers), limit: int64(d.Workers + d.Queue)}, nil
 }
 
-// Workers is how many hashes run at once. They run on threads of low priority:
-// a process that serves others beside them lets the runtime have as many
-// processors more (GOMAXPROCS), so that the kernel decides who goes first.
+// Workers is how many hashes run at once. A process that serves others beside
+// them lets the runtime have as many processors more (GOMAXPROCS): it takes one
+// back from a hash after 10 ms at the earliest.
 func (h *Hasher) Workers() int { return cap(h.slots) }
 
 // Waiting is how many verifications wait for a processor, for the metrics.
