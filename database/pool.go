@@ -92,3 +92,51 @@ func utc(args []any) []any {
 	}
 	return args
 }
+
+func (p pool) query(ctx context.Context, q string, args []any, each func(Row) error) error {
+	return query(ctx, p, q, args, each)
+}
+
+func (p pool) exec(ctx context.Context, q string, args []any) (int64, error) {
+	return exec(ctx, p, q, args)
+}
+
+func (p pool) later(ctx context.Context, q string, args []any) error {
+	_, err := exec(ctx, p, q, args)
+	return err
+}
+
+func (t *transaction) query(ctx context.Context, q string, args []any, each func(Row) error) error {
+	return query(ctx, t, q, args, each)
+}
+
+func (t *transaction) exec(ctx context.Context, q string, args []any) (int64, error) {
+	return exec(ctx, t, q, args)
+}
+
+func (t *transaction) later(ctx context.Context, q string, args []any) error {
+	_, err := exec(ctx, t, q, args)
+	return err
+}
+
+func query(ctx context.Context, p gorm.ConnPool, q string, args []any, each func(Row) error) error {
+	rows, err := p.QueryContext(ctx, q, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := each(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func exec(ctx context.Context, p gorm.ConnPool, q string, args []any) (int64, error) {
+	res, err := p.ExecContext(ctx, q, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}

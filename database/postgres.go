@@ -28,7 +28,7 @@ func openPostgres(url string, o Options) (*DB, error) {
 	}
 	p := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(timesInUTC))
 	limit(p, maxConns)
-	g, err := open(postgres.New(postgres.Config{Conn: pool{p, o.Trace}}))
+	g, err := open(postgres.New(postgres.Config{Conn: pipelined{pool{p, o.Trace}}}))
 	if err != nil {
 		return nil, err
 	}

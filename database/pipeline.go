@@ -1,0 +1,263 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/gorm"
+)
+
+// pipelined is the pool for PostgreSQL. gorm goes through database/sql as on
+// SQLite; a Handle's statements go to pgx itself, and what need not be waited
+// for goes out together with what must.
+type pipelined struct{ pool }
+
+func (p pipelined) BeginTx(ctx context.Context, _ *sql.TxOptions) (gorm.ConnPool, error) {
+	conn, err := p.DB.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &pipeline{ctx: ctx, conn: conn, trace: p.trace}
+	t.keep("BEGIN", nil)
+	return t, nil
+}
+
+func (p pipelined) query(ctx context.Context, q string, args []any, each func(Row) error) error {
+	_, err := p.send(ctx, q, args, each)
+	return err
+}
+
+func (p pipelined) exec(ctx context.Context, q string, args []any) (int64, error) {
+	return p.send(ctx, q, args, nil)
+}
+
+func (p pipelined) later(ctx context.Context, q string, args []any) error {
+	_, err := p.send(ctx, q, args, nil)
+	return err
+}
+
+// send takes another connection where the one it had turns out to be dead
+// before anything was sent.
+func (p pipelined) send(ctx context.Context, q string, args []any, each func(Row) error) (n int64, err error) {
+	const attempts = 3
+	p.see(q)
+	for range attempts {
+		var conn *sql.Conn
+		if conn, err = p.DB.Conn(ctx); err != nil {
+			return 0, err
+		}
+		err = raw(conn, func(c *pgx.Conn) error {
+			rows, err := c.Query(ctx, q, args...)
+			n, err = drain(rows, err, each)
+			return err
+		})
+		_ = conn.Close() // gives it back; a broken one is not taken again
+		if !pgconn.SafeToRetry(err) {
+			break
+		}
+	}
+	return n, err
+}
+
+// pipeline is a transaction on PostgreSQL. Statements kept back, BEGIN first
+// among them, go out with the next one that is waited for, in one round trip.
+type pipeline struct {
+	ctx   context.Context
+	conn  *sql.Conn
+	trace func(string)
+	kept  pgx.Batch
+	sent  bool // something has gone out, and so there is something to end
+}
+
+func (t *pipeline) see(q string) {
+	if t.trace != nil {
+		t.trace(q)
+	}
+}
+
+func (t *pipeline) keep(q string, args []any) {
+	t.see(q)
+	t.kept.Queue(q, args...)
+}
+
+func (t *pipeline) later(_ context.Context, q string, args []any) error {
+	t.keep(q, args)
+	return nil
+}
+
+func (t *pipeline) query(ctx context.Context, q string, args []any, each func(Row) error) error {
+	t.see(q)
+	_, err := t.send(ctx, q, args, each)
+	return err
+}
+
+func (t *pipeline) exec(ctx context.Context, q string, args []any) (int64, error) {
+	t.see(q)
+	return t.send(ctx, q, args, nil)
+}
+
+// send sends what was kept back, and q behind it.
+func (t *pipeline) send(ctx context.Context, q string, args []any, each func(Row) error) (n int64, err error) {
+	batch := t.kept
+	t.kept, t.sent = pgx.Batch{}, true
+	err = raw(t.conn, func(c *pgx.Conn) error {
+		if batch.Len() == 0 {
+			rows, err := c.Query(ctx, q, args...)
+			n, err = drain(rows, err, each)
+			return err
+		}
+		first := batch.Len()
+		batch.Queue(q, args...)
+		results := c.SendBatch(ctx, &batch)
+		if err = skip(results, first); err == nil {
+			rows, failed := results.Query()
+			n, err = drain(rows, failed, each)
+		}
+		return end(results, err)
+	})
+	return n, err
+}
+
+// flush sends what was kept back, for a statement that goes another way.
+func (t *pipeline) flush(ctx context.Context) error {
+	if t.kept.Len() == 0 {
+		return nil
+	}
+	batch := t.kept
+	t.kept, t.sent = pgx.Batch{}, true
+	return raw(t.conn, func(c *pgx.Conn) error { return c.SendBatch(ctx, &batch).Close() })
+}
+
+// skip reads the results of n statements that nobody waits for.
+func skip(results pgx.BatchResults, n int) error {
+	for range n {
+		if _, err := results.Exec(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end reads what is left of results. The first error is the one that tells why:
+// whatever stands behind it fails for its sake.
+func end(results pgx.BatchResults, first error) error {
+	if err := results.Close(); first == nil {
+		return err
+	}
+	return first
+}
+
+// drain hands rows over and says how many the statement has touched.
+func drain(rows pgx.Rows, err error, each func(Row) error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for each != nil && rows.Next() {
+		if err := each(rows); err != nil {
+			return 0, err
+		}
+	}
+	rows.Close()
+	return rows.CommandTag().RowsAffected(), rows.Err()
+}
+
+func raw(conn *sql.Conn, fn func(*pgx.Conn) error) error {
+	return conn.Raw(func(c any) error { return fn(c.(*stdlib.Conn).Conn()) })
+}
+
+// Commit implements gorm.TxCommitter. A transaction that sent nothing has
+// nothing to end; after an error gorm rolls back.
+func (t *pipeline) Commit() error {
+	t.see("COMMIT")
+	if err := t.ctx.Err(); err != nil {
+		return err
+	}
+	if t.sent || t.kept.Len() > 1 {
+		if err := t.commit(); err != nil {
+			return err
+		}
+	}
+	return t.conn.Close()
+}
+
+// commit knows the one answer that means it: a transaction in which something
+// has failed answers ROLLBACK, and no error.
+func (t *pipeline) commit() error {
+	batch := t.kept
+	t.kept = pgx.Batch{}
+	first := batch.Len()
+	batch.Queue("COMMIT")
+	return raw(t.conn, func(c *pgx.Conn) error {
+		results := c.SendBatch(t.ctx, &batch)
+		err := skip(results, first)
+		if err == nil {
+			var tag pgconn.CommandTag
+			if tag, err = results.Exec(); err == nil && tag.String() != "COMMIT" {
+				err = pgx.ErrTxCommitRollback
+			}
+		}
+		return end(results, err)
+	})
+}
+
+// Rollback implements gorm.TxCommitter. The connection is left fit for the
+// next: a pool throws away what is not. So it is not cancelled with the request.
+func (t *pipeline) Rollback() error {
+	defer func() { _ = t.conn.Close() }()
+	t.kept = pgx.Batch{}
+	if !t.sent {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), 5*time.Second)
+	defer cancel()
+	return raw(t.conn, func(c *pgx.Conn) error {
+		if c.IsClosed() || c.PgConn().TxStatus() == 'I' {
+			return nil
+		}
+		if _, err := c.Exec(ctx, "ROLLBACK"); err != nil {
+			return fmt.Errorf("roll back: %w", err)
+		}
+		return nil
+	})
+}
+
+// PrepareContext, ExecContext, QueryContext and QueryRowContext implement
+// gorm.ConnPool.
+func (t *pipeline) PrepareContext(ctx context.Context, q string) (*sql.Stmt, error) {
+	if err := t.flush(ctx); err != nil {
+		return nil, err
+	}
+	return t.conn.PrepareContext(ctx, q)
+}
+
+func (t *pipeline) ExecContext(ctx context.Context, q string, args ...any) (sql.Result, error) {
+	if err := t.flush(ctx); err != nil {
+		return nil, err
+	}
+	t.see(q)
+	return t.conn.ExecContext(ctx, q, utc(args)...)
+}
+
+func (t *pipeline) QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+	if err := t.flush(ctx); err != nil {
+		return nil, err
+	}
+	t.see(q)
+	return t.conn.QueryContext(ctx, q, utc(args)...)
+}
+
+func (t *pipeline) QueryRowContext(ctx context.Context, q string, args ...any) *sql.Row {
+	if err := t.flush(ctx); err != nil {
+		gone, cancel := context.WithCancelCause(ctx)
+		cancel(err) // a row cannot be told of an error in another way
+		return t.conn.QueryRowContext(gone, q)
+	}
+	t.see(q)
+	return t.conn.QueryRowContext(ctx, q, utc(args)...)
+}
