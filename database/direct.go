@@ -21,6 +21,13 @@ type sender interface {
 	later(ctx context.Context, q string, args []any) error
 }
 
+var (
+	_ sender = pool{}
+	_ sender = (*transaction)(nil)
+	_ sender = pipelined{}
+	_ sender = (*pipeline)(nil)
+)
+
 // Handle sends statements as they are written and scans rows into what it is
 // given. gorm builds and scans by reflection, which costs more than a small
 // statement does; so what every sign-in and every token asks goes this way
