@@ -45,7 +45,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.IntVar(&o.rounds, "rounds", 5, "how often everything is measured; medians are shown")
+	flag.IntVar(&o.rounds, "rounds", 4, "how often everything is measured; medians are shown")
 	flag.IntVar(&o.workers, "workers", 16, "how many do it at once")
 	flag.IntVar(&o.count, "count", 20000, "the most operations of one measurement")
 	flag.DurationVar(&o.window, "time", 2*time.Second, "the longest that one measurement lasts")
@@ -100,7 +100,7 @@ func (o options) run(ctx context.Context, out io.Writer) error {
 	if err := f.statements(ctx, o.profile); err != nil {
 		return err
 	}
-	about.Figures = summary(all)
+	about.Figures, about.Signatures = summary(all), signatures(all)
 	if about.Crowd, err = o.crowded(ctx, out, f); err != nil || o.save == "-" {
 		return err
 	}
@@ -224,8 +224,19 @@ func (o options) measure(ctx context.Context, out io.Writer, f fleet) ([]result,
 			if !chosen(o.scenarios, scenario.Name) {
 				continue
 			}
+			if scenario.RS256 {
+				signed, err := f.signature(ctx)
+				if err != nil {
+					return all, err
+				}
+				all = append(all, signed...)
+			}
 			for i := range f {
 				s := f[(i+round)%len(f)]
+				if scenario.RS256 && s.database == nil {
+					continue // what RSA costs does not hang on the storage
+				}
+				s.driver.Gather(ctx, scenario, driver.Load{Workers: o.workers, Count: o.count, Time: o.window})
 				profiled := s.profile(ctx, o.profile, scenario.Name, o.window)
 				r, err := s.measure(ctx, scenario, driver.Load{Workers: o.workers, Count: o.count, Time: o.window})
 				if err := errors.Join(err, profiled()); err != nil {

@@ -33,13 +33,13 @@ func startOther(ctx context.Context, name, dir string, database *meter.Postgres,
 	}
 	t := told{
 		Issuer: "http://" + listen, Listen: listen, Redirect: redirect, Scope: scope, Resource: "https://api.example", People: people,
-		Clients: []driver.Client{{ID: "always", Secret: rand.Text() + rand.Text()}, {ID: "kept", Secret: rand.Text() + rand.Text()}},
+		Clients: []driver.Client{client("always", "ES256"), client("kept", "ES256"), client("rs256", "RS256")},
 	}
 	if database != nil {
 		t.Database, t.Socket = database.URL(), database.Dir()
 	}
 	s.target = driver.Target{
-		Issuer: t.Issuer, Client: t.Clients[0], Kept: t.Clients[1], Redirect: redirect, Scope: scope, Resource: t.Resource, People: typed(people),
+		Issuer: t.Issuer, Client: t.Clients[0], Kept: t.Clients[1], RS256: t.Clients[2], Redirect: redirect, Scope: scope, Resource: t.Resource, People: typed(people),
 	}
 	b, err := json.Marshal(t)
 	if err != nil {
@@ -53,4 +53,8 @@ func startOther(ctx context.Context, name, dir string, database *meter.Postgres,
 		return s, err
 	}
 	return s, s.connect(ctx)
+}
+
+func client(id, alg string) driver.Client {
+	return driver.Client{ID: id, Secret: rand.Text() + rand.Text(), Alg: alg}
 }

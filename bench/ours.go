@@ -83,13 +83,16 @@ func (o *ours) command(ctx context.Context, in []byte, args ...string) ([]byte, 
 	return out.Bytes(), nil
 }
 
-// register adds both services.
+// register adds the services.
 func (o *ours) register(ctx context.Context) error {
-	for consent, client := range map[string]*driver.Client{"always": &o.target.Client, "remember": &o.target.Kept} {
+	for _, one := range []struct {
+		consent, alg string
+		client       *driver.Client
+	}{{"always", "ES256", &o.target.Client}, {"remember", "ES256", &o.target.Kept}, {"remember", "RS256", &o.target.RS256}} {
 		doc, err := json.Marshal(map[string]any{
-			"client_name": "Bench " + consent, "redirect_uris": []string{o.target.Redirect}, "consent": consent, "may_introspect": true,
+			"client_name": "Bench " + one.consent + " " + one.alg, "redirect_uris": []string{o.target.Redirect}, "consent": one.consent, "may_introspect": true,
 			"grant_types": []string{"authorization_code", "refresh_token", "client_credentials"}, "scope": scope,
-			"id_token_signed_response_alg": "ES256",
+			"id_token_signed_response_alg": one.alg,
 		})
 		if err != nil {
 			return err
@@ -98,9 +101,10 @@ func (o *ours) register(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := json.Unmarshal(out, client); err != nil {
+		if err := json.Unmarshal(out, one.client); err != nil {
 			return err
 		}
+		one.client.Alg = one.alg
 	}
 	return nil
 }

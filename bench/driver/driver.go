@@ -21,6 +21,7 @@ import (
 type Client struct {
 	ID     string `json:"client_id"`
 	Secret string `json:"client_secret"`
+	Alg    string `json:"id_token_signed_response_alg"` // of what signs its ID tokens
 }
 
 // Person is what somebody types: the text, or the button's value, by the name
@@ -32,7 +33,8 @@ type Target struct {
 	Issuer   string
 	Client   Client // its consent is asked for at each sign-in
 	Kept     Client // its consent is given once and kept
-	Redirect string // of both; nobody listens there
+	RS256    Client // as Kept, but its ID tokens are signed with RSA
+	Redirect string // of all; nobody listens there
 	Scope    string // of a sign-in
 	Resource string // for client_credentials, where the provider wants one named
 	People   []Person
@@ -55,10 +57,17 @@ type Driver struct {
 	http   *http.Client
 	people chan Person
 
-	mu       sync.Mutex
 	browsers []*Browser // signed in, one for each worker
-	codes    []code
-	tokens   []tokens
+
+	mu    sync.Mutex
+	kept  stock // of Target.Kept
+	rs256 stock
+}
+
+// stock is what a service has been given so far.
+type stock struct {
+	codes  []code
+	tokens []tokens
 }
 
 // code is what single sign-on gave, with the verifier of its challenge.

@@ -35,7 +35,7 @@ var errSpent = errors.New("nothing is left to do")
 // Prepare signs a browser in for each worker and has consent kept, so that
 // what follows needs no page. It forgets what an earlier round has left.
 func (d *Driver) Prepare(ctx context.Context, workers int) error {
-	d.browsers, d.codes, d.tokens = make([]*Browser, workers), nil, nil
+	d.browsers, d.kept, d.rs256 = make([]*Browser, workers), stock{}, stock{}
 	errs := make([]error, workers)
 	var wg sync.WaitGroup
 	for w := range workers {
@@ -43,7 +43,10 @@ func (d *Driver) Prepare(ctx context.Context, workers int) error {
 		wg.Go(func() {
 			p := <-d.people
 			defer func() { d.people <- p }()
-			_, errs[w] = d.authorize(ctx, d.browsers[w], d.target.Kept, "", p)
+			for _, c := range []Client{d.target.Kept, d.target.RS256} {
+				_, err := d.authorize(ctx, d.browsers[w], c, "", p)
+				errs[w] = errors.Join(errs[w], err)
+			}
 		})
 	}
 	wg.Wait()
@@ -59,15 +62,11 @@ func (d *Driver) FirstAccess(ctx context.Context, p Person, learn func(*Browser,
 	return err
 }
 
-// Ready reports whether what a scenario builds on is there.
-func (d *Driver) Ready(s Scenario, workers int) bool {
-	switch s.Name {
-	case "refresh", "introspection", "userinfo":
-		return len(d.tokens) >= workers
-	case "exchange":
-		return len(d.codes) >= workers
+// Gather makes what a scenario uses up, where none before it does.
+func (d *Driver) Gather(ctx context.Context, s Scenario, l Load) {
+	if s.gather != nil {
+		d.Run(ctx, Scenario{do: s.gather}, l)
 	}
-	return true
 }
 
 // Run puts a load on the provider.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 )
 
 // Scenario is something that is done over and over.
@@ -16,22 +17,33 @@ type Scenario struct {
 	Name string
 	// What one operation is, for the reader of the table.
 	What string
+	// RS256 is whether RSA signs the ID tokens.
+	RS256 bool
 	// do is one operation, by worker w.
-	do func(d *Driver, ctx context.Context, w int) error
+	do step
+	// gather is one operation of what makes do's codes; nil where another scenario
+	// has left them.
+	gather step
 }
+
+type step func(d *Driver, ctx context.Context, w int) error
 
 // Scenarios are all there are, in the order in which they must be run: single
 // sign-on makes the codes, the exchange of codes the tokens that follow.
 func Scenarios() []Scenario {
+	kept := func(d *Driver) (Client, *stock) { return d.target.Kept, &d.kept }
+	rs256 := func(d *Driver) (Client, *stock) { return d.target.RS256, &d.rs256 }
 	return []Scenario{
-		{"discovery", "the discovery document and the keys", (*Driver).documents},
-		{"client_credentials", "an access token for a service", (*Driver).clientCredentials},
-		{"sign-in", "authorize, form, consent, code, tokens, userinfo", (*Driver).signIn},
-		{"sso", "authorize with prompt=none, in a browser that is signed in", (*Driver).singleSignOn},
-		{"exchange", "a code with PKCE for access, ID and refresh token", (*Driver).exchange},
-		{"refresh", "a refresh token for the next one", (*Driver).refresh},
-		{"introspection", "whether an access token is alive", (*Driver).introspect},
-		{"userinfo", "the claims of an access token", (*Driver).userinfo},
+		{Name: "discovery", What: "the discovery document and the keys", do: (*Driver).documents},
+		{Name: "client_credentials", What: "an access token for a service", do: (*Driver).clientCredentials},
+		{Name: "sign-in", What: "authorize, form, consent, code, tokens, userinfo", do: (*Driver).signIn},
+		{Name: "sso", What: "authorize with prompt=none, in a browser that is signed in", do: singleSignOn(kept)},
+		{Name: "exchange", What: "a code with PKCE for access, ID and refresh token", do: exchange(kept)},
+		{Name: "refresh", What: "a refresh token for the next one", do: refresh(kept)},
+		{Name: "exchange-rs256", What: "exchange, its ID token signed with RSA", RS256: true, do: exchange(rs256), gather: singleSignOn(rs256)},
+		{Name: "refresh-rs256", What: "refresh, its ID token signed with RSA", RS256: true, do: refresh(rs256)},
+		{Name: "introspection", What: "whether an access token is alive", do: (*Driver).introspect},
+		{Name: "userinfo", What: "the claims of an access token", do: (*Driver).userinfo},
 	}
 }
 
@@ -106,7 +118,19 @@ func (d *Driver) redeem(ctx context.Context, c Client, one code) (t tokens, err 
 	if err != nil {
 		return t, err
 	}
-	return t, full(json.Unmarshal(b, &t), t.Access != "" && t.Refresh != "" && t.ID != "")
+	return t, full(json.Unmarshal(b, &t), t.Access != "" && t.Refresh != "" && signedWith(t.ID) == c.Alg)
+}
+
+// signedWith is the alg in a JWT's header; "" without one.
+func signedWith(jwt string) string {
+	head, _, _ := strings.Cut(jwt, ".")
+	var h struct {
+		Alg string `json:"alg"`
+	}
+	if b, err := base64.RawURLEncoding.DecodeString(head); err != nil || json.Unmarshal(b, &h) != nil {
+		return ""
+	}
+	return h.Alg
 }
 
 // signIn is a whole sign-in, by somebody whom nobody else signs in meanwhile.
@@ -133,51 +157,63 @@ func (d *Driver) claims(ctx context.Context, t tokens) error {
 	return full(json.Unmarshal(b, &claims), claims["sub"] != nil)
 }
 
-func (d *Driver) singleSignOn(ctx context.Context, w int) error {
-	one, err := d.authorize(ctx, d.browsers[w], d.target.Kept, "none", nil)
-	if err == nil {
-		d.mu.Lock()
-		d.codes = append(d.codes, one)
-		d.mu.Unlock()
+// who is the service that does a step, and what it has.
+type who func(*Driver) (Client, *stock)
+
+func singleSignOn(by who) step {
+	return func(d *Driver, ctx context.Context, w int) error {
+		c, has := by(d)
+		one, err := d.authorize(ctx, d.browsers[w], c, "none", nil)
+		if err == nil {
+			d.mu.Lock()
+			has.codes = append(has.codes, one)
+			d.mu.Unlock()
+		}
+		return err
 	}
-	return err
 }
 
-func (d *Driver) exchange(ctx context.Context, _ int) error {
-	d.mu.Lock()
-	n := len(d.codes)
-	if n == 0 {
-		d.mu.Unlock()
-		return errSpent
-	}
-	one := d.codes[n-1]
-	d.codes = d.codes[:n-1]
-	d.mu.Unlock()
-	t, err := d.redeem(ctx, d.target.Kept, one)
-	if err == nil {
+func exchange(by who) step {
+	return func(d *Driver, ctx context.Context, _ int) error {
+		c, has := by(d)
 		d.mu.Lock()
-		d.tokens = append(d.tokens, t)
+		n := len(has.codes)
+		if n == 0 {
+			d.mu.Unlock()
+			return errSpent
+		}
+		one := has.codes[n-1]
+		has.codes = has.codes[:n-1]
 		d.mu.Unlock()
+		t, err := d.redeem(ctx, c, one)
+		if err == nil {
+			d.mu.Lock()
+			has.tokens = append(has.tokens, t)
+			d.mu.Unlock()
+		}
+		return err
 	}
-	return err
 }
 
 // refresh goes on with the worker's own chain.
-func (d *Driver) refresh(ctx context.Context, w int) error {
-	b, err := d.post(ctx, d.at.Token, d.target.Kept, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {d.tokens[w].Refresh}})
-	if err != nil {
-		return err
+func refresh(by who) step {
+	return func(d *Driver, ctx context.Context, w int) error {
+		c, has := by(d)
+		b, err := d.post(ctx, d.at.Token, c, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {has.tokens[w].Refresh}})
+		if err != nil {
+			return err
+		}
+		var t tokens
+		if err := full(json.Unmarshal(b, &t), t.Access != "" && t.Refresh != "" && t.ID != ""); err != nil {
+			return err
+		}
+		has.tokens[w] = t // no other worker looks at this chain
+		return nil
 	}
-	var t tokens
-	if err := full(json.Unmarshal(b, &t), t.Access != "" && t.Refresh != ""); err != nil {
-		return err
-	}
-	d.tokens[w] = t // no other worker looks at this chain
-	return nil
 }
 
 func (d *Driver) introspect(ctx context.Context, w int) error {
-	b, err := d.post(ctx, d.at.Introspection, d.target.Kept, url.Values{"token": {d.tokens[w].Access}})
+	b, err := d.post(ctx, d.at.Introspection, d.target.Kept, url.Values{"token": {d.kept.tokens[w].Access}})
 	if err != nil {
 		return err
 	}
@@ -187,4 +223,4 @@ func (d *Driver) introspect(ctx context.Context, w int) error {
 	return full(json.Unmarshal(b, &a), a.Active)
 }
 
-func (d *Driver) userinfo(ctx context.Context, w int) error { return d.claims(ctx, d.tokens[w]) }
+func (d *Driver) userinfo(ctx context.Context, w int) error { return d.claims(ctx, d.kept.tokens[w]) }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -33,13 +35,10 @@ const life = 10 * time.Minute
 
 // sign makes a JWT with ES256 (RFC 7515, RFC 7518 §3.4).
 func (f *floor) sign(typ string, c claims) (string, error) {
-	now := time.Now()
-	c.Issuer, c.Issued, c.Expires = f.Issuer, now.Unix(), now.Add(life).Unix()
-	payload, err := json.Marshal(c)
+	input, err := f.input("ES256", typ, c)
 	if err != nil {
 		return "", err
 	}
-	input := b64.EncodeToString([]byte(`{"alg":"ES256","kid":"1","typ":"`+typ+`"}`)) + "." + b64.EncodeToString(payload)
 	sum := sha256.Sum256([]byte(input))
 	r, s, err := ecdsa.Sign(rand.Reader, f.key, sum[:])
 	if err != nil {
@@ -49,6 +48,25 @@ func (f *floor) sign(typ string, c claims) (string, error) {
 	r.FillBytes(raw[:32])
 	s.FillBytes(raw[32:])
 	return input + "." + b64.EncodeToString(raw[:]), nil
+}
+
+// signRSA makes one with RS256 (RFC 7518 §3.3).
+func (f *floor) signRSA(typ string, c claims) (string, error) {
+	input, err := f.input("RS256", typ, c)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(input))
+	raw, err := rsa.SignPKCS1v15(nil, f.rsa, crypto.SHA256, sum[:])
+	return input + "." + b64.EncodeToString(raw), err
+}
+
+// input is what is signed.
+func (f *floor) input(alg, typ string, c claims) (string, error) {
+	now := time.Now()
+	c.Issuer, c.Issued, c.Expires = f.Issuer, now.Unix(), now.Add(life).Unix()
+	payload, err := json.Marshal(c)
+	return b64.EncodeToString([]byte(`{"alg":"`+alg+`","kid":"`+alg+`","typ":"`+typ+`"}`)) + "." + b64.EncodeToString(payload), err
 }
 
 // open checks an access token's signature and its time.
@@ -85,14 +103,17 @@ func cutLast(token string) (before, after string, ok bool) {
 	return token[:i], token[i+1:], true
 }
 
-func (f *floor) publicKey() map[string]string {
+func (f *floor) publicKeys() []any {
 	point, err := f.key.PublicKey.Bytes()
 	if err != nil {
 		return nil
 	}
-	return map[string]string{
-		"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "1",
-		"x": b64.EncodeToString(point[1:33]), "y": b64.EncodeToString(point[33:]),
+	return []any{
+		map[string]string{
+			"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "ES256",
+			"x": b64.EncodeToString(point[1:33]), "y": b64.EncodeToString(point[33:]),
+		},
+		map[string]string{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "RS256", "n": b64.EncodeToString(f.rsa.N.Bytes()), "e": "AQAB"},
 	}
 }
 

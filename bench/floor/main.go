@@ -9,6 +9,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
@@ -29,6 +30,7 @@ type settings struct {
 	Clients  []struct {
 		ID     string `json:"client_id"`
 		Secret string `json:"client_secret"`
+		Alg    string `json:"id_token_signed_response_alg"`
 	} `json:"clients"`
 	People []struct {
 		Code   string `json:"fiscal_code"`
@@ -44,7 +46,9 @@ type floor struct {
 	settings
 	db              *pgxpool.Pool
 	key             *ecdsa.PrivateKey
+	rsa             *rsa.PrivateKey
 	secrets         map[string][32]byte // by client
+	rs256           map[string]bool     // by client: RSA signs its ID tokens
 	discovery, jwks []byte
 }
 
@@ -60,14 +64,17 @@ func run(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	f := &floor{secrets: map[string][32]byte{}}
+	f := &floor{secrets: map[string][32]byte{}, rs256: map[string]bool{}}
 	if err := json.Unmarshal(b, &f.settings); err != nil {
 		return err
 	}
 	for _, c := range f.Clients {
-		f.secrets[c.ID] = sha256.Sum256([]byte(c.Secret))
+		f.secrets[c.ID], f.rs256[c.ID] = sha256.Sum256([]byte(c.Secret)), c.Alg == "RS256"
 	}
 	if f.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		return err
+	}
+	if f.rsa, err = rsa.GenerateKey(rand.Reader, 3072); err != nil {
 		return err
 	}
 	if err := errors.Join(f.documents(), f.connect(ctx)); err != nil {
@@ -111,11 +118,11 @@ func (f *floor) documents() (err error) {
 	if f.discovery, err = json.Marshal(map[string]any{
 		"issuer": f.Issuer, "authorization_endpoint": at("/authorize"), "token_endpoint": at("/token"), "userinfo_endpoint": at("/userinfo"),
 		"introspection_endpoint": at("/introspect"), "jwks_uri": at("/jwks"), "response_types_supported": []string{"code"},
-		"subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"ES256"},
+		"subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"ES256", "RS256"},
 	}); err != nil {
 		return err
 	}
-	f.jwks, err = json.Marshal(map[string]any{"keys": []any{f.publicKey()}})
+	f.jwks, err = json.Marshal(map[string]any{"keys": f.publicKeys()})
 	return err
 }
 

@@ -71,7 +71,11 @@ func (f *floor) issue(g grant, nonce string) (t tokens, err error) {
 		return t, err
 	}
 	sum := sha256.Sum256([]byte(t.Access))
-	t.ID, err = f.sign("JWT", claims{
+	sign := f.sign
+	if f.rs256[g.client] {
+		sign = f.signRSA
+	}
+	t.ID, err = sign("JWT", claims{
 		Subject: g.citizen, Audience: g.client, Nonce: nonce, AuthTime: g.authTime.Unix(), At: b64.EncodeToString(sum[:16]),
 	})
 	return t, err

@@ -1,5 +1,5 @@
 // oidc-provider as somebody would run it in production who wants what this
-// project gives: ES256, PKCE, rotated refresh tokens, consent, a page of their
+// project gives: ES256 (RS256 for who asks), PKCE, rotated refresh tokens, consent, a page of their
 // own for codice fiscale and PIN, everything kept in PostgreSQL (or, to see what
 // the database costs, in memory). One process.
 import { createHmac, generateKeyPairSync, timingSafeEqual } from 'node:crypto'
@@ -14,7 +14,7 @@ import { postgres } from './postgres.mjs'
 const settings = JSON.parse(readFileSync(process.argv[2], 'utf8'))
 const keyed = (text) => createHmac('sha256', 'a key of the installation').update(text).digest()
 const { adapter, accounts } = settings.database ? await postgres(settings, keyed) : memory(settings, keyed)
-const jwk = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' })
+const key = (type, options, alg) => ({ ...generateKeyPairSync(type, options).privateKey.export({ format: 'jwk' }), use: 'sig', alg, kid: alg })
 
 const resource = settings.resource
 const provider = new Provider(settings.issuer, {
@@ -22,9 +22,9 @@ const provider = new Provider(settings.issuer, {
   clients: settings.clients.map((c) => ({
     ...c, redirect_uris: [settings.redirect], response_types: ['code'], scope: settings.scope,
     grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
-    token_endpoint_auth_method: 'client_secret_basic', id_token_signed_response_alg: 'ES256',
+    token_endpoint_auth_method: 'client_secret_basic',
   })),
-  jwks: { keys: [{ ...jwk, use: 'sig', alg: 'ES256', kid: '1' }] },
+  jwks: { keys: [key('ec', { namedCurve: 'P-256' }, 'ES256'), key('rsa', { modulusLength: 3072 }, 'RS256')] },
   cookies: { keys: ['a key of the installation for cookies'] },
   scopes: settings.scope.split(' '),
   claims: { openid: ['sub'], profile: ['name', 'given_name', 'family_name'], email: ['email'] },

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +14,7 @@ func Markdown(r Run, before *Run) string {
 		r.Date, r.Commit, r.Machine, r.With, r.Load, r.Rounds, r.Window, r.Workers)
 	b.WriteString("![Processor time of one operation](images/performance-cpu.svg)\n\n![Latency, the slowest of a hundred](images/performance-p99.svg)\n\n")
 	r.goals(&b)
+	r.signed(&b)
 	if before != nil {
 		r.compare(&b, *before)
 	}
@@ -31,15 +33,60 @@ func (r Run) goals(b *strings.Builder) {
 		if !ok {
 			continue
 		}
-		floor, met1 := ratio(r, g.scenario, own, "floor", g.floor, g.floor)
-		peer, met2 := ratio(r, g.scenario, own, "peer", g.peer, 1/g.peer)
-		word := "met"
-		if !met1 || !met2 {
-			word = "**missed**"
-		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", g.scenario, micro(own.CPU()), floor, limit("× ", g.floor), peer, limit("1/", g.peer), word)
+		fmt.Fprintf(b, "| %s | %s | %s\n", g.scenario, micro(own.CPU()), r.judged(g))
 	}
 	b.WriteString("\n")
+}
+
+// signed compares what is left of the scenarios with RSA without the signature.
+func (r Run) signed(b *strings.Builder) {
+	if r.Signatures.Go == 0 {
+		return
+	}
+	fmt.Fprintf(b, "### ID tokens signed with RS256\n\nRSA of 3072 bits, milliseconds. The signature alone takes %s in Go and %s in Node on this machine; "+
+		"the goals are for what is left without it.\n\n", number(r.Signatures.Go), number(r.Signatures.Node))
+	b.WriteString("| scenario | idp | floor | oidc-provider | without it: idp | floor | oidc-provider | of the floor | at most | of oidc-provider | at most | |\n" +
+		"|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	rest := r.without()
+	for _, g := range rs256 {
+		if _, ok := r.find(g.scenario, "idp"); !ok {
+			continue
+		}
+		fmt.Fprintf(b, "| %s |", g.scenario)
+		for _, run := range []Run{r, rest} {
+			for _, server := range []string{"idp", "floor", "peer"} {
+				f, _ := run.find(g.scenario, server)
+				fmt.Fprintf(b, " %s |", micro(f.CPU()))
+			}
+		}
+		fmt.Fprintf(b, " %s\n", rest.judged(g))
+	}
+	b.WriteString("\n")
+}
+
+// without is the run with what one signature takes taken off each figure.
+func (r Run) without() Run {
+	r.Figures = slices.Clone(r.Figures)
+	for i := range r.Figures {
+		one := r.Signatures.Go
+		if strings.HasPrefix(r.Figures[i].Server, "peer") {
+			one = r.Signatures.Node
+		}
+		r.Figures[i].Program -= one
+	}
+	return r
+}
+
+// judged is how far a goal is away on both sides, and whether it is met.
+func (r Run) judged(g goal) string {
+	own, _ := r.find(g.scenario, "idp")
+	floor, met1 := ratio(r, g.scenario, own, "floor", g.floor, g.floor)
+	peer, met2 := ratio(r, g.scenario, own, "peer", g.peer, 1/g.peer)
+	word := "met"
+	if !met1 || !met2 {
+		word = "**missed**"
+	}
+	return fmt.Sprintf("%s | %s | %s | %s | %s |", floor, limit("× ", g.floor), peer, limit("1/", g.peer), word)
 }
 
 func limit(sign string, v float64) string {

@@ -35,6 +35,28 @@ func TestGoals(t *testing.T) {
 	}
 }
 
+// The goals with RSA are for what is left without the signature, which costs
+// Node and Go not the same.
+func TestSignatures(t *testing.T) {
+	t.Parallel()
+	r := Run{Signatures: Signatures{Go: 2, Node: 3}, Figures: []Figure{
+		{Scenario: "refresh-rs256", Server: "idp", Program: 3, Database: 1},
+		{Scenario: "refresh-rs256", Server: "floor", Program: 2.5, Database: 0.5},
+		{Scenario: "refresh-rs256", Server: "peer", Program: 8},
+	}}
+	want := "| refresh-rs256 | 4.00 | 3.00 | 8.00 | 2.00 | 1.00 | 5.00 | × 2.00 | × 2 | 1/2.50 | 1/2.5 | met |"
+	if got := Markdown(r, nil); !strings.Contains(got, want) {
+		t.Errorf("no %q in\n%s", want, got)
+	}
+	r.Figures[0].Program = 3.1
+	if got := Markdown(r, nil); !strings.Contains(got, "× 2.10 | × 2 | 1/2.38 | 1/2.5 | **missed** |") {
+		t.Errorf("not missed:\n%s", got)
+	}
+	if got := Markdown(run(2, 1, 5), nil); strings.Contains(got, "RS256") {
+		t.Errorf("a table where no signature was measured:\n%s", got)
+	}
+}
+
 func TestBeforeAndAfter(t *testing.T) {
 	t.Parallel()
 	before := run(4, 1, 5)

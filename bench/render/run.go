@@ -21,6 +21,15 @@ type Run struct {
 	Window  string   `json:"window"`
 	Figures []Figure `json:"figures"`
 	Crowd   []Crowd  `json:"crowd"`
+
+	Signatures Signatures `json:"signatures"`
+}
+
+// Signatures are the milliseconds of processor time that one RS256 signature
+// takes, made by Go and by Node; zero where none was measured.
+type Signatures struct {
+	Go   float64 `json:"go"`
+	Node float64 `json:"node"`
 }
 
 // Figure is the median of all rounds of one scenario and one server; times are
@@ -76,6 +85,10 @@ var goals = []goal{
 	{"client_credentials", 2, 5}, {"exchange", 2, 2.5}, {"refresh", 2, 2.5}, {"introspection", 2.5, 3},
 	{"userinfo", 0, 2.5}, {"discovery", 1.5, 0}, {"sign-in", 0, 2.5}, {"sso", 0, 1.7},
 }
+
+// rs256 are the scenarios with RSA, held to the goals of those with ES256 once
+// the signature itself is taken off.
+var rs256 = []goal{{"exchange-rs256", 2, 2.5}, {"refresh-rs256", 2, 2.5}}
 
 func (r Run) find(scenario, server string) (Figure, bool) {
 	i := slices.IndexFunc(r.Figures, func(f Figure) bool { return f.Scenario == scenario && f.Server == server })
