@@ -36,7 +36,7 @@ func (p *Provider) checkSession(c echo.Context) error {
 	h := c.Response().Header()
 	h.Del("X-Frame-Options")
 	h.Set("Content-Security-Policy", p.framePolicy)
-	return p.checkFrame.serve(c, echo.MIMETextHTMLCharsetUTF8, discoveryAge)
+	return p.checkFrame.serve(c)
 }
 
 // sessionState is session_state in the answer to a request of OpenID Connect

@@ -173,5 +173,5 @@ func (p *Provider) claimNames() []string {
 
 // serveDiscovery answers both documents: RFC 8414 was made to be a superset.
 func (p *Provider) serveDiscovery(c echo.Context) error {
-	return p.discovery.serve(c, "application/json", discoveryAge)
+	return p.discovery.serve(c)
 }

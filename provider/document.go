@@ -3,7 +3,6 @@ package provider
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -13,35 +12,33 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// document is JSON rendered before anybody asks for it.
+// document is an answer made, with its headers, before anybody asks for it. The
+// headers' values are shared by all answers.
 type document struct {
-	body []byte
-	etag string
+	body   []byte
+	maxAge time.Duration
+
+	kind, etag, length, caching []string
 }
 
-func render(v any) (document, error) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return document{}, fmt.Errorf("render document: %w", err)
-	}
-	return documentOf(body), nil
-}
-
-func documentOf(body []byte) document {
+func documentOf(contentType string, body []byte, maxAge time.Duration) *document {
 	sum := sha256.Sum256(body)
-	return document{body: body, etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`}
+	return &document{
+		body: body, maxAge: maxAge, kind: []string{contentType}, length: []string{strconv.Itoa(len(body))},
+		etag:    []string{`"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`},
+		caching: []string{fmt.Sprintf("public, max-age=%d", int(maxAge.Seconds()))},
+	}
 }
 
 // serve answers GET and HEAD, and 304 to who has it already.
-func (d document) serve(c echo.Context, contentType string, maxAge time.Duration) error {
+func (d *document) serve(c echo.Context) error {
 	h := c.Response().Header()
-	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(maxAge.Seconds())))
-	h.Set("ETag", d.etag)
-	if known(c.Request().Header.Get("If-None-Match"), d.etag) {
+	h["Cache-Control"], h["Etag"] = d.caching, d.etag
+	if known(c.Request().Header.Get("If-None-Match"), d.etag[0]) {
 		return c.NoContent(http.StatusNotModified)
 	}
-	h.Set("Content-Length", strconv.Itoa(len(d.body)))
-	return c.Blob(http.StatusOK, contentType, d.body)
+	h["Content-Type"], h["Content-Length"] = d.kind, d.length
+	return c.Blob(http.StatusOK, d.kind[0], d.body)
 }
 
 // known reads If-None-Match: a list of tags, weak ones included, or *.

@@ -1,8 +1,10 @@
 package provider
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 
 	"ente.example/idp/audit"
 	"ente.example/idp/login"
@@ -12,20 +14,26 @@ import (
 // resources is what the endpoints beside authorize and token work with.
 type resources struct {
 	revoked     *revokedTokens
-	discovery   document
-	checkFrame  document
+	discovery   *document
+	checkFrame  *document
+	jwks        *atomic.Pointer[document] // as it was answered last
 	framePolicy string
 }
 
-func newResources(p *Provider) (r resources, err error) {
+func newResources(p *Provider) (r resources, _ error) {
 	longest := max(p.lifetimes.AccessToken, p.lifetimes.IDToken)
 	if kept := p.keys.TokenLifetime(); kept < longest {
 		return r, fmt.Errorf("provider: tokens live %s, but old keys are kept for tokens of %s", longest, kept)
 	}
 	r.revoked = &revokedTokens{db: p.db}
-	r.checkFrame, r.framePolicy = documentOf([]byte(checkSessionPage)), checkSessionPolicy()
-	r.discovery, err = render(p.metadata())
-	return r, err
+	r.framePolicy, r.jwks = checkSessionPolicy(), &atomic.Pointer[document]{}
+	r.checkFrame = documentOf(echo.MIMETextHTMLCharsetUTF8, []byte(checkSessionPage), discoveryAge)
+	metadata, err := json.Marshal(p.metadata())
+	if err != nil {
+		return r, fmt.Errorf("render the metadata: %w", err)
+	}
+	r.discovery = documentOf(echo.MIMEApplicationJSON, metadata, discoveryAge)
+	return r, nil
 }
 
 // mountResources registers everything but the endpoints that issue tokens.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -54,95 +53,111 @@ func (s *Server) isForeign(path string) bool {
 	return s.foreign[path] || s.machine(path)
 }
 
+// header is one of those that go on every answer.
+type header struct {
+	name  string
+	value []string
+}
+
 // headers go on every answer; handlers that know better overwrite them. Their
 // names are spelt as HTTP/1 sends them and their values are shared: nothing is
-// made anew for an answer, and nobody may append to them.
-func (s *Server) headers(next echo.HandlerFunc) echo.HandlerFunc {
-	always := map[string][]string{
-		"X-Content-Type-Options": {"nosniff"},
-		"X-Frame-Options":        {"DENY"},
+// made anew for an answer, and nobody may change them.
+func headers(secure bool) []header {
+	always := []header{
+		{"X-Content-Type-Options", []string{"nosniff"}},
+		{"X-Frame-Options", []string{"DENY"}},
 		// Only our origin leaves, never a path; the Origin of form posts stays true.
-		"Referrer-Policy":         {"strict-origin"},
-		"Permissions-Policy":      {"camera=(), geolocation=(), microphone=(), payment=(), usb=()"},
-		"Content-Security-Policy": {"default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"},
-		"Cache-Control":           {"no-store"},
+		{"Referrer-Policy", []string{"strict-origin"}},
+		{"Permissions-Policy", []string{"camera=(), geolocation=(), microphone=(), payment=(), usb=()"}},
+		{"Content-Security-Policy", []string{"default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"}},
+		{"Cache-Control", []string{"no-store"}},
 	}
-	if s.secure {
-		always["Strict-Transport-Security"] = []string{"max-age=31536000"}
+	if secure {
+		always = append(always, header{"Strict-Transport-Security", []string{"max-age=31536000"}})
 	}
-	return func(c echo.Context) error {
-		maps.Copy(c.Response().Header(), always)
-		return next(c)
+	return always
+}
+
+// begin names the request and gives its answer what every answer has.
+func (s *Server) begin(c echo.Context) {
+	h := c.Response().Header()
+	for _, a := range s.always {
+		h[a.name] = a.value
 	}
+	h[echo.HeaderXRequestID] = []string{newRequestID()}
+}
+
+// guard refuses what no handler is to see.
+func (s *Server) guard(c echo.Context) error {
+	if err := limitCounts(c.Request()); err != nil {
+		return err
+	}
+	if err := limitBody(c); err != nil {
+		return err
+	}
+	return s.guardForm(c)
 }
 
 // limitCounts refuses requests made of very many small things.
-func (s *Server) limitCounts(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		r := c.Request()
-		cookies := 0
-		for _, line := range r.Header.Values("Cookie") {
-			cookies += strings.Count(line, ";") + 1
-		}
-		if cookies > maxCookies || strings.Count(r.URL.RawQuery, "&") >= maxParameters {
-			return Refuse(http.StatusBadRequest, templates.RequestMalformed)
-		}
-		return next(c)
+func limitCounts(r *http.Request) error {
+	cookies := 0
+	for _, line := range r.Header["Cookie"] {
+		cookies += strings.Count(line, ";") + 1
 	}
+	if cookies > maxCookies || strings.Count(r.URL.RawQuery, "&") >= maxParameters {
+		return Refuse(http.StatusBadRequest, templates.RequestMalformed)
+	}
+	return nil
 }
 
 // limitBody reads the body before any handler does: what is too large, too slow
 // or has too many parts costs no more than its bytes.
-func (s *Server) limitBody(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		r := c.Request()
-		if r.Body == nil || r.Body == http.NoBody {
-			return next(c)
-		}
-		if r.ContentLength > maxBody {
-			c.Response().Header().Set("Connection", "close")
-			return Refuse(http.StatusRequestEntityTooLarge, templates.RequestTooLarge)
-		}
-		body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			c.Response().Header().Set("Connection", "close")
-			return Refuse(http.StatusRequestEntityTooLarge, templates.RequestTooLarge)
-		}
-		if err != nil {
-			return &Problem{Status: http.StatusBadRequest, Key: templates.RequestMalformed, Err: fmt.Errorf("read body: %w", err)}
-		}
-		if isForm(r) && bytes.Count(body, []byte("&")) >= maxParameters {
-			return Refuse(http.StatusBadRequest, templates.RequestMalformed)
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		return next(c)
+func limitBody(c echo.Context) error {
+	r := c.Request()
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
 	}
+	if r.ContentLength > maxBody {
+		c.Response().Header().Set("Connection", "close")
+		return Refuse(http.StatusRequestEntityTooLarge, templates.RequestTooLarge)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		c.Response().Header().Set("Connection", "close")
+		return Refuse(http.StatusRequestEntityTooLarge, templates.RequestTooLarge)
+	}
+	if err != nil {
+		return &Problem{Status: http.StatusBadRequest, Key: templates.RequestMalformed, Err: fmt.Errorf("read body: %w", err)}
+	}
+	if bytes.Count(body, []byte("&")) >= maxParameters && isForm(r) {
+		return Refuse(http.StatusBadRequest, templates.RequestMalformed)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
 }
 
-// guardForms lets a form of ours through only if this browser got it from us.
+// guardForm lets a form of ours through only if this browser got it from us.
 // Unknown paths and methods go on to their own answer.
-func (s *Server) guardForms(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		r := c.Request()
-		switch r.Method {
-		case http.MethodGet, http.MethodHead, http.MethodOptions:
-			return next(c)
-		}
-		if !s.routed(c) || s.isForeign(r.URL.Path) {
-			return next(c)
-		}
-		if err := s.crossOrigin.Check(r); err != nil {
-			return &Problem{Status: http.StatusForbidden, Key: templates.RequestForm, Err: err}
-		}
-		if !isForm(r) {
-			return Refuse(http.StatusBadRequest, templates.RequestMalformed)
-		}
-		if !FormGenuine(c) {
-			return Refuse(http.StatusForbidden, templates.RequestForm)
-		}
-		return next(c)
+func (s *Server) guardForm(c echo.Context) error {
+	r := c.Request()
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return nil
 	}
+	if s.isForeign(r.URL.Path) || !s.routed(c) {
+		return nil
+	}
+	if err := s.crossOrigin.Check(r); err != nil {
+		return &Problem{Status: http.StatusForbidden, Key: templates.RequestForm, Err: err}
+	}
+	if !isForm(r) {
+		return Refuse(http.StatusBadRequest, templates.RequestMalformed)
+	}
+	if !FormGenuine(c) {
+		return Refuse(http.StatusForbidden, templates.RequestForm)
+	}
+	return nil
 }
 
 // routed tells whether a handler of somebody waits for this request.

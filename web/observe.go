@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -52,41 +53,58 @@ func newRequestID() string {
 	return string(id)
 }
 
-// observe is the outermost layer: it names the request, lets the rest answer,
-// errors included, and then counts and logs what happened. Addresses are logged
-// as route patterns: paths and queries hold ids and codes.
-func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+// around is all that runs around every handler, those for unknown paths too, as
+// one layer: Echo makes each of its layers anew for each request. It names the
+// request, lets the rest answer, errors included, and then counts and logs it.
+func (s *Server) around(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		start := time.Now()
-		method := c.Request().Method
-		c.Response().Header().Set(echo.HeaderXRequestID, newRequestID())
-		if err := next(c); err != nil {
+		start, method := time.Now(), c.Request().Method
+		s.begin(c)
+		if err := s.handle(c, next); err != nil {
 			c.Error(err)
 		}
 		took := time.Since(start)
 		s.metrics.count(c.Path(), method, c.Response().Status, took)
-		s.log.Info("request", "request_id", RequestID(c), "method", method, "route", c.Path(),
-			"status", c.Response().Status, "bytes", c.Response().Size, "ms", took.Milliseconds(), "ip", c.RealIP())
+		s.note(c, method, start, took)
 		return nil
 	}
 }
 
-// rescue turns a panic into an error. The stack goes into the log without the
-// panic's value being shown to anybody else.
-func (s *Server) rescue(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) (err error) {
-		defer func() {
-			p := recover()
-			if p == nil {
-				return
-			}
-			if e, ok := p.(error); ok && errors.Is(e, http.ErrAbortHandler) {
-				panic(p) // net/http's own way to drop a connection
-			}
-			err = fmt.Errorf("panic: %s\n%s", cause(p), debug.Stack())
-		}()
-		return next(c)
+// handle asks the guards, then the handler. A panic becomes an error: its stack
+// goes into the log without the panic's value being shown to anybody else.
+func (s *Server) handle(c echo.Context, next echo.HandlerFunc) (err error) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		if e, ok := p.(error); ok && errors.Is(e, http.ErrAbortHandler) {
+			panic(p) // net/http's own way to drop a connection
+		}
+		err = fmt.Errorf("panic: %s\n%s", cause(p), debug.Stack())
+	}()
+	if err := s.guard(c); err != nil {
+		return err
 	}
+	if c.Request().Method == http.MethodHead {
+		next = s.asGet(c)
+	}
+	return next(c)
+}
+
+// note writes the request's line. Addresses are logged as route patterns: paths
+// and queries hold ids and codes. The handler gets the record itself, since a
+// Logger would first look up who called it.
+func (s *Server) note(c echo.Context, method string, start time.Time, took time.Duration) {
+	ctx, to := c.Request().Context(), s.log.Handler()
+	if !to.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	line := slog.NewRecord(start.Add(took), slog.LevelInfo, "request", 0)
+	line.AddAttrs(slog.String("request_id", RequestID(c)), slog.String("method", method), slog.String("route", c.Path()),
+		slog.Int("status", c.Response().Status), slog.Int64("bytes", c.Response().Size),
+		slog.Int64("ms", took.Milliseconds()), slog.String("ip", c.RealIP()))
+	_ = to.Handle(ctx, line) // a log that cannot be written is nothing to tell in the log
 }
 
 // cause names a panic for the log. A value of another type may hold what must not
@@ -102,20 +120,15 @@ func cause(p any) string {
 	}
 }
 
-// headAsGet lets HEAD reach what GET reaches. Echo has routed already, to a 405:
-// it routes again, and net/http, which keeps the original request, drops the body.
-func (s *Server) headAsGet(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		r := c.Request()
-		if r.Method != http.MethodHead {
-			return next(c)
-		}
-		get := r.WithContext(r.Context())
-		get.Method = http.MethodGet
-		c.SetRequest(get)
-		s.Echo.Router().Find(get.Method, echo.GetPath(get), c)
-		return c.Handler()(c)
-	}
+// asGet is what answers HEAD: whatever answers GET. Echo has routed already, to
+// a 405: it routes again, and net/http, which keeps the original request, drops
+// the body.
+func (s *Server) asGet(c echo.Context) echo.HandlerFunc {
+	get := c.Request().WithContext(c.Request().Context())
+	get.Method = http.MethodGet
+	c.SetRequest(get)
+	s.Echo.Router().Find(get.Method, echo.GetPath(get), c)
+	return c.Handler()
 }
 
 // metrics are the idp_http_* collectors of the contract.

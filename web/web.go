@@ -50,6 +50,7 @@ type Server struct {
 	unavailable func(error) bool
 	crossOrigin *http.CrossOriginProtection
 	foreign     map[string]bool // paths that other sites may post to
+	always      []header
 	metrics     *metrics
 }
 
@@ -71,7 +72,7 @@ func New(o Options) (*Server, error) {
 		unavailable: o.Unavailable,
 		foreign:     foreignPaths(),
 	}
-	s.crossOrigin = crossOrigin(s.foreign)
+	s.crossOrigin, s.always = crossOrigin(s.foreign), headers(s.secure)
 	if s.metrics, err = newMetrics(o.Metrics); err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
@@ -84,7 +85,7 @@ func New(o Options) (*Server, error) {
 }
 
 // configure makes Echo ours: whose headers to believe, what runs around every
-// handler and in which order, how errors end.
+// handler, how errors end.
 func (s *Server) configure(proxies []netip.Prefix) {
 	e := s.Echo
 	e.HideBanner, e.HidePort = true, true
@@ -92,10 +93,7 @@ func (s *Server) configure(proxies []netip.Prefix) {
 	e.HTTPErrorHandler = s.fail
 	e.IPExtractor = ipExtractor(proxies)
 	e.SchemeExtractor = schemeExtractor(proxies)
-	// Before routing: what must see every request, unknown paths too.
-	e.Pre(s.observe, s.rescue)
-	// After routing, outermost first.
-	e.Use(s.headers, s.limitCounts, s.limitBody, s.guardForms, s.headAsGet)
+	e.Use(s.around)
 }
 
 // Mounted tells whether somebody answers GET at that address: what is not there

@@ -33,13 +33,13 @@ func readable() map[string]string {
 }
 
 // wholeSite is everything that the program can mount.
-func wholeSite(t *testing.T) *echo.Echo {
+func wholeSite(t testing.TB, logger *slog.Logger) *echo.Echo {
 	t.Helper()
 	url := databasetest.SQLite(t)
 	s := houseSettings(t, url, newKeys(t))
 	s.Registration = "open"
 	v, err := wire(t.Context(), s, options{
-		logger: slog.New(slog.DiscardHandler),
+		logger: logger,
 		open: func(context.Context, string) (*database.DB, error) {
 			return databasetest.Open(t, url, &database.Clock{}), nil
 		},
@@ -57,7 +57,7 @@ func wholeSite(t *testing.T) *echo.Echo {
 // Every route that is mounted, asked beforehand and asked at once, by a script
 // of another origin.
 func TestScriptsOfOtherOrigins(t *testing.T) {
-	site := wholeSite(t)
+	site := wholeSite(t, discard())
 	seen := map[string]bool{}
 	for _, route := range site.Routes() {
 		if seen[route.Path] = true; route.Method == http.MethodOptions || !strings.HasPrefix(route.Path, "/") {

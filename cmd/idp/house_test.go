@@ -56,7 +56,7 @@ func newHouse(t *testing.T, url string) *house {
 }
 
 // newKeys is the folder with the secrets of a new installation.
-func newKeys(t *testing.T) string {
+func newKeys(t testing.TB) string {
 	t.Helper()
 	keys := filepath.Join(t.TempDir(), "secrets")
 	if err := secrets.Init(keys); err != nil {
@@ -76,7 +76,7 @@ func nodeOf(t *testing.T, url, keys string, clock *database.Clock, outbox string
 }
 
 // houseSettings are those of a house on free ports of this machine.
-func houseSettings(t *testing.T, url, keys string) settings {
+func houseSettings(t testing.TB, url, keys string) settings {
 	t.Helper()
 	policy := filepath.Join(t.TempDir(), "policy.json")
 	if err := os.WriteFile(policy, []byte(testPolicy), 0o600); err != nil {
