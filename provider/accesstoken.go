@@ -3,6 +3,7 @@ package provider
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,18 +108,41 @@ func (p *Provider) readAccess(ctx context.Context, token string) (a accessClaims
 	return a, nil
 }
 
-func (p *Provider) readSigned(ctx context.Context, token string) (a accessClaims, err error) {
-	raw, _, err := p.keys.Verify(ctx, token, TypAccessToken)
+// readSigned checks a signature that is not remembered. A remembered one counts
+// while its key does.
+func (p *Provider) readSigned(ctx context.Context, token string) (accessClaims, error) {
+	if len(token) > maxProven {
+		t, err := p.readNew(ctx, token)
+		return t.claims, err
+	}
+	id := sha256.Sum256([]byte(token))
+	if t, ok := p.proven.get(id, len(token)); ok {
+		trusted, err := p.keys.Trusts(ctx, t.header)
+		if err == nil && !trusted {
+			err = errNoToken
+		}
+		return t.claims, err
+	}
+	t, err := p.readNew(ctx, token)
+	if err == nil {
+		p.proven.put(id, &t, len(token))
+	}
+	return t.claims, err
+}
+
+func (p *Provider) readNew(ctx context.Context, token string) (t provenToken, err error) {
+	raw, header, err := p.keys.Verify(ctx, token, TypAccessToken)
 	if errors.Is(err, keys.ErrBadToken) {
-		return a, errNoToken
+		return t, errNoToken
 	}
 	if err != nil {
-		return a, fmt.Errorf("verify access token: %w", err)
+		return t, fmt.Errorf("verify access token: %w", err)
 	}
-	if err := json.Unmarshal(raw, &a); err != nil {
-		return accessClaims{}, errNoToken
+	if err := json.Unmarshal(raw, &t.claims); err != nil {
+		return provenToken{}, errNoToken
 	}
-	return a, nil
+	t.header = header
+	return t, nil
 }
 
 // verifyAccess reports whether an access token counts now: its time, its

@@ -133,6 +133,7 @@ type Provider struct {
 	subjectKey   *prf.Set
 	refreshKey   *prf.Set
 	accessSeal   tink.AEAD
+	proven       *proven
 	lifetimes    Lifetimes
 	scopes       []string
 	levels       []string
@@ -163,7 +164,7 @@ func New(d Deps) (*Provider, error) {
 	p := &Provider{
 		db: d.DB, issuer: d.Issuer, clients: d.Clients, citizens: d.Citizens, credentials: d.Credentials,
 		sessions: d.Sessions, interactions: d.Interactions, consents: d.Consents, audit: d.Audit, keys: d.Keys,
-		subjectKey: d.SubjectKey, refreshKey: d.RefreshKey, accessSeal: d.AccessSeal, lifetimes: d.Lifetimes.withDefaults(),
+		subjectKey: d.SubjectKey, refreshKey: d.RefreshKey, accessSeal: d.AccessSeal, proven: &proven{}, lifetimes: d.Lifetimes.withDefaults(),
 		scopes: d.Scopes, authorizations: d.Authorizations, levels: d.LevelACRs, logger: d.Logger,
 		registration: d.Registration, registrationProfile: d.RegistrationProfile, mtls: d.MutualTLS,
 	}

@@ -84,11 +84,11 @@ func (k *Set) Verify(ctx context.Context, token, typ string) ([]byte, Header, er
 	if err != nil || h.Typ != typ {
 		return nil, Header{}, ErrBadToken
 	}
-	key, err := k.find(ctx, h.Kid)
+	key, err := k.proving(ctx, h)
 	if err != nil {
 		return nil, Header{}, err
 	}
-	if key == nil || key.alg != h.Alg || useOf(key.alg) != useSignature {
+	if key == nil {
 		return nil, Header{}, ErrBadToken
 	}
 	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(key.alg)})
@@ -100,6 +100,23 @@ func (k *Set) Verify(ctx context.Context, token, typ string) ([]byte, Header, er
 		return nil, Header{}, ErrBadToken
 	}
 	return claims, h, nil
+}
+
+// Trusts reports whether a token that Verify has found good, whose header it
+// gave, would still be: it asks all that Verify asks of the key, and nothing of
+// the token. An error says that it cannot be known now.
+func (k *Set) Trusts(ctx context.Context, h Header) (bool, error) {
+	key, err := k.proving(ctx, h)
+	return key != nil, err
+}
+
+// proving is the key that decides on a token with this header; nil for none.
+func (k *Set) proving(ctx context.Context, h Header) (*key, error) {
+	key, err := k.find(ctx, h.Kid)
+	if err != nil || key == nil || key.alg != h.Alg || useOf(key.alg) != useSignature {
+		return nil, err
+	}
+	return key, nil
 }
 
 // find is the key of that kid; nil if there is none. A kid never seen may be one
@@ -146,20 +163,22 @@ func readHeader(token string) (h Header, err error) {
 }
 
 // Shallow reports whether JSON nests no deeper than 16 levels: what others sign
-// is looked at before a parser recurses into it.
+// is looked at before a parser recurses into it. Of what is no JSON it may say
+// either: the parser will refuse it.
 func Shallow(raw []byte) bool {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	for depth := 0; depth <= maxDepth; {
-		t, err := d.Token()
-		if err != nil {
-			return true // its end, or no JSON at all: the parser will say
-		}
-		switch t {
-		case json.Delim('{'), json.Delim('['):
+	depth, quoted := 0, false
+	for i := 0; i < len(raw) && depth <= maxDepth; i++ {
+		switch c := raw[i]; {
+		case c == '\\': // escapes what follows; outside of a text the parser refuses it
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
 			depth++
-		case json.Delim('}'), json.Delim(']'):
+		case c == '}' || c == ']':
 			depth--
 		}
 	}
-	return false
+	return depth <= maxDepth
 }
