@@ -53,7 +53,7 @@ func (l *Log) insert(ctx context.Context, rows []row) error {
 		args = append(args, r.ID, now, local, r.Node, r.Type, r.Outcome, r.ActorKind, r.ActorID, r.Subject, r.ClientID,
 			r.Session, r.RequestID, r.IP, r.Port, r.UserAgent, r.Reason, r.Details)
 	}
-	return l.db.Write(ctx).Exec(q.String(), args...).Error
+	return l.db.Writer(ctx).Later(q.String(), args...)
 }
 
 // head is the end of the chain, and who may lengthen it.

@@ -103,7 +103,7 @@ func (s storage) requester(ctx context.Context, row *grantRow) *fosite.Request {
 		form.Set("code_challenge_method", "S256")
 	}
 	return &fosite.Request{
-		ID: row.ID, RequestedAt: row.CreatedAt, Client: s.provider.fositeClient(u), Form: form,
+		ID: row.ID, Client: s.provider.fositeClient(u), Form: form,
 		RequestedScope: fosite.Arguments(row.Scopes), GrantedScope: fosite.Arguments(row.Scopes),
 		Session: newSession(row.Subject, idTokenAlg(u.client)),
 	}

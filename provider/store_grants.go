@@ -2,13 +2,10 @@ package provider
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
-
-	"gorm.io/gorm"
 
 	"ente.example/idp/citizens"
 	"ente.example/idp/database"
@@ -39,9 +36,9 @@ type grantRow struct {
 	Subject           string // the sub that this client sees
 	SessionID         string // the sid claim
 	Scopes            words
-	UserinfoClaims    words  // asked for by the claims parameter
-	IDTokenClaims     words  `gorm:"column:id_token_claims"`
-	Details           string `gorm:"column:authorization_details"` // as authorizations encodes them
+	UserinfoClaims    words // asked for by the claims parameter
+	IDTokenClaims     words
+	Details           string // as authorizations encodes them
 	Resources         words  // named at authorize; none means the issuer itself
 	RedirectURI       string
 	CodeChallenge     string // of PKCE S256, empty without
@@ -58,10 +55,8 @@ type grantRow struct {
 	RefreshedAt       *time.Time
 	RefreshExpiresAt  *time.Time
 	RevokedAt         *time.Time
-	RevokedReason     string
-	CreatedAt         time.Time
 	ExpiresAt         time.Time
-	Now               time.Time `gorm:"-"` // the database's clock at the read
+	Now               time.Time // the database's clock at the read
 }
 
 // words is a list kept as one text column.
@@ -80,31 +75,38 @@ func (w *words) Scan(src any) error {
 	return nil
 }
 
-// Value implements driver.Valuer.
-func (w words) Value() (driver.Value, error) { return strings.Join(w, " "), nil }
+func (w words) text() string { return strings.Join(w, " ") }
 
-// insert keeps a new grant. Its deadlines count from the database's clock.
+const grantInsert = `INSERT INTO grants (id, code_hash, client_id, citizen_id, subject, session_id, scopes, userinfo_claims, id_token_claims,
+	resources, redirect_uri, code_challenge, nonce, bound_to, authorization_details, offline, acr, amr, auth_time, code_expires_at,
+	refresh_generation, revoked_reason, created_at, refresh_expires_at, expires_at)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', ?, ?, ?)`
+
+// insert keeps a new grant, with the transaction's commit at the latest. Its
+// deadlines count from the database's clock.
 func (g *grants) insert(ctx context.Context, r *grantRow) error {
-	row := map[string]any{
-		"id": r.ID, "code_hash": r.CodeHash, "client_id": r.ClientID, "citizen_id": string(r.CitizenID), "subject": r.Subject,
-		"session_id": r.SessionID, "scopes": r.Scopes, "userinfo_claims": r.UserinfoClaims, "id_token_claims": r.IDTokenClaims,
-		"resources": r.Resources, "redirect_uri": r.RedirectURI, "code_challenge": r.CodeChallenge, "nonce": r.Nonce, "bound_to": r.BoundTo,
-		"authorization_details": r.Details,
-		"offline":               r.Offline, "acr": r.ACR, "amr": r.AMR, "auth_time": database.Truncate(r.AuthTime),
-		"code_expires_at": g.db.NowPlus(g.lifetimes.Code), "refresh_generation": 0, "revoked_reason": "", "created_at": g.db.NowExpr(),
-		"expires_at": g.db.NowPlus(g.lifetimes.Code + g.lifetimes.AccessToken),
-	}
-	if !r.CodeExpiresAt.IsZero() { // a device's code has been running since before the citizen came
-		row["code_expires_at"], row["expires_at"] = database.Truncate(r.CodeExpiresAt), database.Truncate(r.CodeExpiresAt.Add(g.lifetimes.AccessToken))
-	}
-	if r.Offline {
-		end := database.Truncate(r.AuthTime.Add(g.lifetimes.Refresh))
-		row["refresh_expires_at"], row["expires_at"] = end, end
-	}
-	if err := g.db.Write(ctx).Table("grants").Create(row).Error; err != nil {
+	code, refresh, end := g.deadlines(r)
+	err := g.db.Writer(ctx).Later(grantInsert, r.ID, r.CodeHash, r.ClientID, string(r.CitizenID), r.Subject, r.SessionID,
+		r.Scopes.text(), r.UserinfoClaims.text(), r.IDTokenClaims.text(), r.Resources.text(), r.RedirectURI, r.CodeChallenge, r.Nonce,
+		r.BoundTo, r.Details, r.Offline, r.ACR, r.AMR.text(), database.Truncate(r.AuthTime), code, g.db.NowExpr(), refresh, end)
+	if err != nil {
 		return fmt.Errorf("insert grant: %w", err)
 	}
 	return nil
+}
+
+// deadlines are the ends of a new grant's code, of its refresh tokens, where
+// there will be any, and of itself.
+func (g *grants) deadlines(r *grantRow) (code, refresh, end any) {
+	code, end = g.db.NowPlus(g.lifetimes.Code), g.db.NowPlus(g.lifetimes.Code+g.lifetimes.AccessToken)
+	if !r.CodeExpiresAt.IsZero() { // a device's code has been running since before the citizen came
+		code, end = database.Truncate(r.CodeExpiresAt), database.Truncate(r.CodeExpiresAt.Add(g.lifetimes.AccessToken))
+	}
+	if r.Offline {
+		refresh = database.Truncate(r.AuthTime.Add(g.lifetimes.Refresh))
+		end = refresh
+	}
+	return code, refresh, end
 }
 
 // byCode is the grant that a code was issued for, used, expired or not.
@@ -129,31 +131,48 @@ func (g *grants) live(ctx context.Context, id string) (grantRow, error) {
 	return r, nil
 }
 
-func (g *grants) one(ctx context.Context, where string, key any) (grantRow, error) {
-	var r struct {
-		Row   grantRow `gorm:"embedded"`
-		Clock database.Time
+// grantColumns are what anybody looks at again, in the order of fields.
+const grantColumns = `id, client_id, citizen_id, subject, session_id, scopes, userinfo_claims, id_token_claims, authorization_details, resources,
+	redirect_uri, code_challenge, nonce, bound_to, offline, acr, amr, auth_time, code_expires_at, code_used_at,
+	refresh_generation, refresh_hash, refreshed_at, refresh_expires_at, revoked_at, expires_at`
+
+func (r *grantRow) fields() []any {
+	return []any{
+		&r.ID, &r.ClientID, &r.CitizenID, &r.Subject, &r.SessionID, &r.Scopes, &r.UserinfoClaims, &r.IDTokenClaims, &r.Details, &r.Resources,
+		&r.RedirectURI, &r.CodeChallenge, &r.Nonce, &r.BoundTo, &r.Offline, &r.ACR, &r.AMR, &r.AuthTime, &r.CodeExpiresAt, &r.CodeUsedAt,
+		&r.RefreshGeneration, &r.RefreshHash, &r.RefreshedAt, &r.RefreshExpiresAt, &r.RevokedAt, &r.ExpiresAt,
 	}
-	err := g.db.Read(ctx).Table("grants").Select("*, ? AS clock", g.db.NowExpr()).Where(where, key).Take(&r).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return grantRow{}, errGrantGone
-	}
+}
+
+func (g *grants) one(ctx context.Context, where string, key any) (r grantRow, err error) {
+	var now database.Time
+	found, err := g.db.Reader(ctx).One("SELECT "+grantColumns+", ? FROM grants WHERE "+where,
+		[]any{g.db.NowExpr(), key}, append(r.fields(), &now)...)
 	if err != nil {
 		return grantRow{}, fmt.Errorf("read grant: %w", err)
 	}
-	r.Row.Now = r.Clock.Time
-	return r.Row, nil
+	if !found {
+		return grantRow{}, errGrantGone
+	}
+	r.Now = now.Time
+	return r, nil
 }
 
 // redeem uses up the code, and starts the refresh family where the grant has
 // one. False means that another got there first, or that it is too late.
 func (g *grants) redeem(ctx context.Context, id, boundTo string, first *refreshToken) (bool, error) {
-	set := map[string]any{"code_used_at": g.db.NowExpr(), "bound_to": boundTo}
+	now := g.db.NowExpr()
+	set, args := "code_used_at = ?, bound_to = ?", []any{now, boundTo}
 	if first != nil {
-		set["refresh_generation"], set["refresh_hash"], set["refreshed_at"] = first.generation, first.hash(), g.db.NowExpr()
+		set += ", refresh_generation = ?, refresh_hash = ?, refreshed_at = ?"
+		args = append(args, first.generation, first.hash(), now)
 	}
-	return g.update(ctx, "redeem code", set,
-		"id = ? AND code_used_at IS NULL AND revoked_at IS NULL AND code_expires_at > ?", id, g.db.NowExpr())
+	n, err := g.db.Writer(ctx).Do("UPDATE grants SET "+set+" WHERE id = ? AND code_used_at IS NULL AND revoked_at IS NULL AND code_expires_at > ?",
+		append(args, id, now)...)
+	if err != nil {
+		return false, fmt.Errorf("redeem code: %w", err)
+	}
+	return n == 1, nil
 }
 
 // rotate replaces a refresh token by its successor. Whoever presents the same
@@ -161,16 +180,16 @@ func (g *grants) redeem(ctx context.Context, id, boundTo string, first *refreshT
 // same successor: one statement serves the winner and its twins.
 func (g *grants) rotate(ctx context.Context, from, to refreshToken) (bool, error) {
 	now := g.db.NowExpr()
-	fresh := "(refresh_generation = ? AND refresh_hash = ?)"
-	res := g.db.Write(ctx).Exec(`UPDATE grants SET refreshed_at = CASE WHEN refresh_generation = ? THEN ? ELSE refreshed_at END,
+	const fresh = "(refresh_generation = ? AND refresh_hash = ?)"
+	n, err := g.db.Writer(ctx).Do(`UPDATE grants SET refreshed_at = CASE WHEN refresh_generation = ? THEN ? ELSE refreshed_at END,
 		refresh_generation = ?, refresh_hash = ?
 		WHERE id = ? AND revoked_at IS NULL AND refresh_expires_at > ? AND (`+fresh+` OR (`+fresh+` AND refreshed_at > ?))`,
 		from.generation, now, to.generation, to.hash(), from.grant, now,
 		from.generation, from.hash(), to.generation, to.hash(), g.db.NowPlus(-g.lifetimes.RefreshGrace))
-	if res.Error != nil {
-		return false, fmt.Errorf("rotate refresh token: %w", res.Error)
+	if err != nil {
+		return false, fmt.Errorf("rotate refresh token: %w", err)
 	}
-	return res.RowsAffected == 1, nil
+	return n == 1, nil
 }
 
 // burn makes a code useless before it was redeemed.
@@ -202,9 +221,14 @@ func (g *grants) update(ctx context.Context, doing string, set map[string]any, w
 func (g *grants) revokeAll(ctx context.Context, reason, where string, args ...any) ([]grantRow, error) {
 	var ended []grantRow
 	args = append([]any{g.db.NowExpr(), reason}, append(args, g.db.NowExpr())...)
-	err := g.db.Write(ctx).Raw(`UPDATE grants SET revoked_at = ?, revoked_reason = ?
+	err := g.db.Writer(ctx).All(`UPDATE grants SET revoked_at = ?, revoked_reason = ?
 		WHERE `+where+` AND revoked_at IS NULL AND expires_at > ?
-		RETURNING id, client_id, citizen_id, session_id`, args...).Scan(&ended).Error
+		RETURNING id, client_id, citizen_id, session_id`, args, func(row database.Row) error {
+		var r grantRow
+		err := row.Scan(&r.ID, &r.ClientID, &r.CitizenID, &r.SessionID)
+		ended = append(ended, r)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("revoke grants: %w", err)
 	}
