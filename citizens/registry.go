@@ -47,7 +47,7 @@ func (r *Registry) ByID(ctx context.Context, id ID) (Citizen, error) {
 // ByFiscalCode returns the person with this very code, or ErrUnknown: an
 // omocodic variant is another person's.
 func (r *Registry) ByFiscalCode(ctx context.Context, f FiscalCode) (Citizen, error) {
-	return r.store.one(ctx, "fiscal_code_key", anys(r.box.codeKeys(f)))
+	return r.store.one(ctx, "p.fiscal_code_key IN ?", anys(r.box.codeKeys(f)))
 }
 
 // Find returns the id of the person with this code, and whether there is one.

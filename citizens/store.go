@@ -2,12 +2,10 @@ package citizens
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
-	"gorm.io/gorm/clause"
 
 	"ente.example/idp/database"
 )
@@ -68,36 +66,51 @@ type contactRow struct {
 
 func (contactRow) TableName() string { return "contacts" }
 
-// joined is a row of a person beside one of the contacts, if there is any.
+// selectPerson is what is read of a person and one of the contacts, if there is any.
+const selectPerson = `SELECT p.id, p.fiscal_code, p.given_name, p.family_name, p.sex, p.birth_date, p.birth_place,
+	p.residence_street, p.residence_postal_code, p.residence_locality, p.residence_region, p.residence_country,
+	p.italian_document, p.category, p.health_card_number, p.health_card_expiry, p.deceased_on,
+	p.created_at, p.updated_at, p.residence_changed_at, c.kind, c.value, c.verified
+	FROM citizens p LEFT JOIN contacts c ON c.citizen_id = p.id WHERE `
+
+// joined is a row of selectPerson.
 type joined struct {
-	Person   row `gorm:"embedded"`
-	Kind     sql.NullString
-	Value    []byte
-	Verified sql.NullBool
+	person   row
+	kind     *ContactKind
+	value    []byte
+	verified *bool
+}
+
+func (j *joined) scan(r database.Row) error {
+	p := &j.person
+	return r.Scan(&p.ID, &p.FiscalCode, &p.GivenName, &p.FamilyName, &p.Sex, &p.BirthDate, &p.BirthPlace,
+		&p.ResidenceStreet, &p.ResidencePostalCode, &p.ResidenceLocality, &p.ResidenceRegion, &p.ResidenceCountry,
+		&p.ItalianDocument, &p.Category, &p.HealthCardNumber, &p.HealthCardExpiry, &p.DeceasedOn,
+		&p.CreatedAt, &p.UpdatedAt, &p.ResidenceChangedAt, &j.kind, &j.value, &j.verified)
 }
 
 // one reads a person and the contacts in one statement.
-func (s *store) one(ctx context.Context, column string, values []any) (Citizen, error) {
-	var found []joined
-	err := s.db.Read(ctx).Table("citizens").
-		Select("citizens.*, contacts.kind, contacts.value, contacts.verified").
-		Joins("LEFT JOIN contacts ON contacts.citizen_id = citizens.id").
-		Where(clause.IN{Column: clause.Column{Table: "citizens", Name: column}, Values: values}).
-		Scan(&found).Error
+func (s *store) one(ctx context.Context, where string, key any) (c Citizen, err error) {
+	found := false
+	err = s.db.Reader(ctx).All(selectPerson+where, []any{key}, func(r database.Row) error {
+		var j joined
+		if err := j.scan(r); err != nil {
+			return err
+		}
+		if !found { // the others differ by the contact alone
+			person, err := s.citizen(j.person)
+			if err != nil {
+				return err
+			}
+			c, found = person, true
+		}
+		return s.addContact(&c, j)
+	})
 	if err != nil {
 		return Citizen{}, fmt.Errorf("read citizen: %w", err)
 	}
-	if len(found) == 0 {
+	if !found {
 		return Citizen{}, ErrUnknown
-	}
-	c, err := s.citizen(found[0].Person)
-	if err != nil {
-		return Citizen{}, err
-	}
-	for _, j := range found {
-		if err := s.addContact(&c, j); err != nil {
-			return Citizen{}, err
-		}
 	}
 	return c, nil
 }
@@ -108,19 +121,15 @@ func (s *store) byID(ctx context.Context, id ID) (Citizen, error) {
 	if uuid.Validate(string(id)) != nil {
 		return Citizen{}, ErrUnknown
 	}
-	return s.one(ctx, "id", []any{id})
+	return s.one(ctx, "p.id = ?", string(id))
 }
 
-func (s *store) find(ctx context.Context, keys [][]byte) (ID, bool, error) {
-	var ids []ID
-	err := s.db.Read(ctx).Model(&row{}).Where("fiscal_code_key IN ?", keys).Pluck("id", &ids).Error
+func (s *store) find(ctx context.Context, keys [][]byte) (id ID, found bool, err error) {
+	found, err = s.db.Reader(ctx).One("SELECT id FROM citizens WHERE fiscal_code_key IN ?", []any{anys(keys)}, &id)
 	if err != nil {
 		return "", false, fmt.Errorf("find citizen: %w", err)
 	}
-	if len(ids) == 0 {
-		return "", false, nil
-	}
-	return ids[0], true, nil
+	return id, found, nil
 }
 
 // citizen opens what a row seals.
@@ -153,15 +162,15 @@ func (s *store) citizen(r row) (Citizen, error) {
 }
 
 func (s *store) addContact(c *Citizen, j joined) error {
-	if !j.Kind.Valid {
+	if j.kind == nil {
 		return nil
 	}
-	kind := ContactKind(j.Kind.String)
-	value, err := s.box.open(placeContact(kind), c.ID, j.Value)
+	kind := *j.kind
+	value, err := s.box.open(placeContact(kind), c.ID, j.value)
 	if err != nil {
 		return err
 	}
-	c.Contacts.set(kind, Contact{Value: ContactValue{kind: kind, value: value}, Verified: j.Verified.Bool})
+	c.Contacts.set(kind, Contact{Value: ContactValue{kind: kind, value: value}, Verified: *j.verified})
 	return nil
 }
 
