@@ -13,20 +13,21 @@ import (
 
 	"ente.example/idp/bench/driver"
 	"ente.example/idp/bench/meter"
+	"ente.example/idp/bench/render"
 )
 
-// pair starts this program twice, each on a PostgreSQL of its own.
-func (o options) pair(ctx context.Context, dir, program string, names ...string) (f fleet, err error) {
-	for _, name := range names {
-		home := filepath.Join(dir, name)
+// apart starts this program in several ways, each on a PostgreSQL of its own.
+func (o options) apart(ctx context.Context, dir, program string, ways ...way) (f fleet, err error) {
+	for _, w := range ways {
+		home := filepath.Join(dir, w.name)
 		if err := os.Mkdir(home, 0o700); err != nil {
 			return f, err
 		}
-		database, err := meter.StartPostgres(ctx)
+		database, err := meter.StartPostgres(ctx, w.postgres...)
 		if err != nil {
 			return f, err
 		}
-		s, err := startOurs(ctx, name, program, home, database, crowd(o.workers))
+		s, err := startOurs(ctx, w, program, home, database, crowd(o.workers))
 		f = append(f, s)
 		if err != nil {
 			return f, errors.Join(err, s.said())
@@ -37,33 +38,58 @@ func (o options) pair(ctx context.Context, dir, program string, names ...string)
 
 // full compares a database that holds years with an empty one.
 func (o options) full(ctx context.Context, out io.Writer, dir string) error {
+	if o.scenarios == "" {
+		o.scenarios = "sign-in,sso,exchange,refresh,introspection,userinfo"
+	}
 	program := filepath.Join(dir, "program")
 	if err := build(ctx, program, "./cmd/idp", "-tags", "bench"); err != nil {
 		return err
 	}
-	f, err := o.pair(ctx, dir, program, "idp", "idp-full")
+	settings := meter.Explaining()
+	f, err := o.apart(ctx, dir, program, way{name: "idp", postgres: settings}, way{name: "idp-full", postgres: settings})
 	defer f.stop() //nolint:contextcheck // servers end whatever has happened to the context
 	if err != nil {
 		return err
 	}
-	start := time.Now()
-	if err := seed(ctx, f[1].database, years().part(o.percent)); err != nil {
+	about, rows, start := o.describe(ctx, load()), years().part(o.percent), time.Now()
+	if err := f[1].fill(ctx, rows); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(out, "%+v in %s\n", years().part(o.percent), time.Since(start).Round(time.Second))
+	_, _ = fmt.Fprintf(out, "%s in %s\n", rows, time.Since(start).Round(time.Second))
+	for _, s := range f {
+		if err := s.database.Forget(ctx); err != nil {
+			return err
+		}
+	}
+	held, err := f[1].counts(ctx)
+	if err != nil {
+		return err
+	}
 	all, err := o.measure(ctx, out, f)
 	if err != nil {
 		return err
 	}
+	y := render.Years{Rows: rows.String(), Ratios: ratios(all), PerEvent: float64(held.Bytes["audit_events"]) / float64(held.Rows["audit_events"])}
+	if y.Asked, err = chained(ctx, f[0], f[1]); err != nil {
+		return err
+	}
+	if y.Indexes, y.Touched, err = o.plans(ctx, f[0], f[1]); err != nil {
+		return err
+	}
+	return o.publish(out, "years", render.Filled(about, fmt.Sprintf("-full %g", o.percent), y))
+}
+
+// ratios put what the full database took over what the empty one did.
+func ratios(all []result) (list []render.Ratio) {
 	for _, scenario := range driver.Scenarios() {
-		empty, years := of(all, scenario.Name, "idp"), of(all, scenario.Name, "idp-full")
+		empty, full := of(all, scenario.Name, "idp"), of(all, scenario.Name, "idp-full")
 		if len(empty) == 0 {
 			continue
 		}
-		_, _ = fmt.Fprintf(out, "%-18s p99 × %.2f  CPU × %.2f\n", scenario.Name,
-			middle(years, p99)/middle(empty, p99), middle(years, cpu)/middle(empty, cpu))
+		ratio := func(what func(result) float64) float64 { return middle(full, what) / max(1, middle(empty, what)) }
+		list = append(list, render.Ratio{Scenario: scenario.Name, P99: ratio(p99), CPU: ratio(cpu), Latency: ratio(p50), WAL: ratio(wal)})
 	}
-	return nil
+	return list
 }
 
 func of(all []result, scenario, server string) []result {
@@ -71,7 +97,9 @@ func of(all []result, scenario, server string) []result {
 }
 
 func p99(r result) float64 { return float64(r.P99) }
+func p50(r result) float64 { return float64(r.P50) }
 func cpu(r result) float64 { return float64(r.perOp()) }
+func wal(r result) float64 { return float64(r.Counts.WAL) / float64(r.Done) }
 
 // middle is the median of what one of several rounds has shown.
 func middle(list []result, what func(result) float64) float64 {
@@ -90,7 +118,7 @@ func (o options) flood(ctx context.Context, out io.Writer, dir string) error {
 	if err := build(ctx, program, "./cmd/idp"); err != nil {
 		return err
 	}
-	f, err := o.pair(ctx, dir, program, "idp")
+	f, err := o.apart(ctx, dir, program, way{name: "idp"})
 	defer f.stop() //nolint:contextcheck // servers end whatever has happened to the context
 	if err != nil {
 		return err

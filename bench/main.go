@@ -39,8 +39,9 @@ type options struct {
 	save, profile          string
 	crowd                  int
 	render                 bool
-	percent                int
+	percent                float64
 	flooded                bool
+	nodes                  string
 }
 
 func main() {
@@ -55,8 +56,9 @@ func main() {
 	flag.StringVar(&o.profile, "profile", "", "a folder for what took the time: this program's profiles, one for each scenario, and every database's statements")
 	flag.IntVar(&o.crowd, "crowd", 64, "how many workers at the end, for errors; 0 for none")
 	flag.BoolVar(&o.render, "render", false, "only write the page anew, from what is kept")
-	flag.IntVar(&o.percent, "full", 0, "instead, compare an empty database with so many hundredths of one that holds years")
+	flag.Float64Var(&o.percent, "full", 0, "instead, compare an empty database with so many hundredths of one that holds years")
 	flag.BoolVar(&o.flooded, "flood", false, "instead, answer services while more people sign in than can be hashed for")
+	flag.StringVar(&o.nodes, "nodes", "", "instead, compare so many nodes of one processor on one PostgreSQL: numbers with commas")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := o.run(ctx, os.Stdout)
@@ -87,6 +89,8 @@ func (o options) run(ctx context.Context, out io.Writer) error {
 		return o.full(ctx, out, dir)
 	case o.flooded:
 		return o.flood(ctx, out, dir)
+	case o.nodes != "":
+		return o.several(ctx, out, dir)
 	}
 	f, err := o.start(ctx, dir)
 	defer f.stop() //nolint:contextcheck // servers end whatever has happened to the context
@@ -151,7 +155,7 @@ type kind struct {
 func kinds(bin string) []kind {
 	idp := func(name string) func(context.Context, string, *meter.Postgres, []citizen) (*server, error) {
 		return func(ctx context.Context, dir string, database *meter.Postgres, people []citizen) (*server, error) {
-			return startOurs(ctx, name, filepath.Join(bin, "idp"), dir, database, people)
+			return startOurs(ctx, way{name: name}, filepath.Join(bin, "idp"), dir, database, people)
 		}
 	}
 	other := func(name, program string, args ...string) func(context.Context, string, *meter.Postgres, []citizen) (*server, error) {

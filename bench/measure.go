@@ -19,13 +19,21 @@ type result struct {
 	Program  time.Duration `json:"cpu_program"`
 	Database time.Duration `json:"cpu_database"`
 	Counts   *meter.Counts `json:"counts,omitempty"`
-	Memory   int64         `json:"memory"` // the program's, resident, afterwards
+	Waits    meter.Waits   `json:"waits"`  // of servers that are watched
+	Memory   int64         `json:"memory"` // the first node's, resident, afterwards
 }
 
 // spent is the processor time of program and database so far.
 func (s *server) spent() (program, database time.Duration, err error) {
-	if program, err = meter.CPU(s.cmd.Process.Pid); err != nil || s.database == nil {
-		return program, 0, err
+	for _, node := range s.nodes {
+		one, err := meter.CPU(node.Process.Pid)
+		if err != nil {
+			return 0, 0, err
+		}
+		program += one
+	}
+	if s.database == nil {
+		return program, 0, nil
 	}
 	database, err = meter.CPU(s.database.PID())
 	return program, database, err
@@ -50,7 +58,9 @@ func (s *server) measure(ctx context.Context, one driver.Scenario, load driver.L
 	if err != nil {
 		return r, err
 	}
-	r.Report = s.driver.Run(ctx, one, load)
+	if r.Report, r.Waits, err = s.load(ctx, one, load); err != nil {
+		return r, err
+	}
 	if err := wait(ctx, s.settle); err != nil {
 		return r, err
 	}
@@ -59,7 +69,7 @@ func (s *server) measure(ctx context.Context, one driver.Scenario, load driver.L
 		return r, err
 	}
 	r.Program, r.Database = p-program, d-database
-	if r.Memory, err = meter.Memory(s.cmd.Process.Pid); err != nil {
+	if r.Memory, err = meter.Memory(s.nodes[0].Process.Pid); err != nil {
 		return r, err
 	}
 	after, err := s.counts(ctx)
@@ -74,6 +84,21 @@ func (s *server) measure(ctx context.Context, one driver.Scenario, load driver.L
 		return r, fmt.Errorf("%s: nothing of %s succeeds: %s", s.name, one.Name, r.First)
 	}
 	return r, nil
+}
+
+// load puts it on, and looks at the database's connections meanwhile where that
+// is wanted.
+func (s *server) load(ctx context.Context, one driver.Scenario, load driver.Load) (driver.Report, meter.Waits, error) {
+	if !s.watched {
+		return s.driver.Run(ctx, one, load), meter.Waits{}, nil
+	}
+	stop, err := s.database.Watch(ctx)
+	if err != nil {
+		return driver.Report{}, meter.Waits{}, err
+	}
+	r := s.driver.Run(ctx, one, load)
+	w, err := stop()
+	return r, w, err
 }
 
 func wait(ctx context.Context, d time.Duration) error {

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/mail"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,26 +25,40 @@ import (
 // without the hash of its PIN, and otherwise as it is run in production.
 type ours struct {
 	*server
+	way
 	dir, program string
 	environ      []string
+}
+
+// way is how the program is run, where it is not as by default.
+type way struct {
+	name     string
+	nodes    int      // so many on one database; 0 is one
+	pinned   bool     // each node has one processor
+	flags    []string // of serve
+	policy   string   // IDP_POLICY_FILE's text
+	postgres []string // settings of PostgreSQL beside the usual
 }
 
 // afterwork is how long our audit may take to chain what a load has left.
 const afterwork = 1200 * time.Millisecond
 
 // startOurs installs the program on a database and lets people in.
-func startOurs(ctx context.Context, name, program, dir string, database *meter.Postgres, people []citizen) (*server, error) {
-	o := &ours{server: &server{name: name, database: database, settle: afterwork}, dir: dir, program: program}
-	if err := o.install(ctx); err != nil {
-		return o.server, fmt.Errorf("install %s: %w", name, err)
+func startOurs(ctx context.Context, w way, program, dir string, database *meter.Postgres, people []citizen) (*server, error) {
+	o := &ours{server: &server{name: w.name, database: database, settle: afterwork}, way: w, dir: dir, program: program}
+	for _, step := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"install", o.install}, {"register with", o.register},
+		{"enrol with", func(ctx context.Context) error { return o.enrol(ctx, people) }},
+		{"add nodes to", o.grow}, {"reach", o.connect},
+	} {
+		if err := step.do(ctx); err != nil {
+			return o.server, fmt.Errorf("%s %s: %w", step.name, w.name, err)
+		}
 	}
-	if err := o.register(ctx); err != nil {
-		return o.server, fmt.Errorf("register with %s: %w", name, err)
-	}
-	if err := o.enrol(ctx, people); err != nil {
-		return o.server, fmt.Errorf("enrol with %s: %w", name, err)
-	}
-	return o.server, o.connect(ctx)
+	return o.server, nil
 }
 
 func (o *ours) install(ctx context.Context) error {
@@ -62,13 +80,47 @@ func (o *ours) install(ctx context.Context) error {
 		"IDP_ISSUER=" + o.target.Issuer, "IDP_LISTEN=" + listen, "IDP_ADMIN_LISTEN=" + admin, "IDP_DATABASE_URL=" + url,
 		"IDP_SECRETS_DIR=" + filepath.Join(o.dir, "secrets"), "IDP_OUTBOX_DIR=" + filepath.Join(o.dir, "outbox"), "IDP_ELIGIBILITY=open",
 	}
+	if o.policy != "" {
+		file := filepath.Join(o.dir, "policy.json")
+		o.environ = append(o.environ, "IDP_POLICY_FILE="+file)
+		if err := os.WriteFile(file, []byte(o.policy), 0o600); err != nil {
+			return err
+		}
+	}
 	if _, err := o.command(ctx, nil, "secrets", "init", filepath.Join(o.dir, "secrets")); err != nil {
 		return err
 	}
-	if err := o.run(ctx, o.dir, o.program, []string{"serve", "--migrate"}, o.environ...); err != nil {
+	return o.serve(ctx, o.dir, listen, admin, append([]string{"--migrate"}, o.flags...)...)
+}
+
+// serve starts a node and waits until it is ready.
+func (o *ours) serve(ctx context.Context, dir, listen, admin string, flags ...string) error {
+	program, args := o.program, append([]string{"serve"}, flags...)
+	if o.pinned {
+		args = append([]string{"-c", strconv.Itoa(len(o.server.nodes) % runtime.NumCPU()), program}, args...)
+		program = "taskset"
+	}
+	o.target.Nodes = append(o.target.Nodes, listen)
+	if err := o.run(ctx, dir, program, args, append(slices.Clone(o.environ), "IDP_LISTEN="+listen, "IDP_ADMIN_LISTEN="+admin)...); err != nil {
 		return err
 	}
 	return await(ctx, "http://"+admin+"/readyz")
+}
+
+// grow starts the nodes beside the first.
+func (o *ours) grow(ctx context.Context) error {
+	for n := 1; n < o.way.nodes; n++ {
+		dir := filepath.Join(o.dir, fmt.Sprintf("node-%d", n))
+		listen, err1 := freeAddress()
+		admin, err2 := freeAddress()
+		if err := errors.Join(err1, err2, os.Mkdir(dir, 0o700)); err != nil {
+			return err
+		}
+		if err := o.serve(ctx, dir, listen, admin, o.flags...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // command runs idp beside the server.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -25,6 +26,7 @@ const (
 	beforeRun = "bench/results/before.json"
 	shownPage = "docs/performance.md"
 	images    = "docs/images"
+	scaling   = "docs/scaling.md"
 	beginning = "<!-- measured -->\n"
 	end       = "<!-- end of what was measured -->\n"
 )
@@ -185,19 +187,33 @@ func show() error {
 	if err != nil {
 		return err
 	}
-	page, err := os.ReadFile(shownPage)
+	for name, image := range render.Plots(*last) {
+		if err := os.WriteFile(filepath.Join(images, name), []byte(image), 0o644); err != nil {
+			return err
+		}
+	}
+	return between(shownPage, beginning, end, render.Markdown(*last, before))
+}
+
+// publish shows one of the tables about growing, and writes it into its place
+// in the page, unless nothing is to be kept.
+func (o options) publish(out io.Writer, name, text string) error {
+	if _, err := io.WriteString(out, "\n"+text); err != nil || o.save == "-" {
+		return err
+	}
+	return between(scaling, "<!-- "+name+" -->\n", "<!-- end of "+name+" -->\n", text)
+}
+
+// between replaces what stands between two marks of a page.
+func between(file, beginning, end, text string) error {
+	page, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	head, rest, ok := strings.Cut(string(page), beginning)
 	_, tail, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		return fmt.Errorf("%s has no place for what was measured", shownPage)
+		return fmt.Errorf("%s has no place for what was measured", file)
 	}
-	for name, image := range render.Plots(*last) {
-		if err := os.WriteFile(filepath.Join(images, name), []byte(image), 0o644); err != nil {
-			return err
-		}
-	}
-	return os.WriteFile(shownPage, []byte(head+beginning+"\n"+render.Markdown(*last, before)+end+tail), 0o644)
+	return os.WriteFile(file, []byte(head+beginning+"\n"+text+end+tail), 0o644)
 }

@@ -13,16 +13,21 @@ import (
 )
 
 // size is how many rows a database that has served for years holds.
-type size struct{ citizens, sessions, grants, events int }
+type size struct{ citizens, sessions, grants, consents, interactions, events int }
 
 // years is what docs/performance.md speaks of.
 func years() size {
-	return size{citizens: 2_000_000, sessions: 100_000, grants: 500_000, events: 10_000_000}
+	return size{citizens: 2_000_000, sessions: 100_000, grants: 500_000, consents: 1_000_000, interactions: 200_000, events: 10_000_000}
 }
 
-// part is a hundredth, for a look at whether it works.
-func (s size) part(percent int) size {
-	return size{s.citizens * percent / 100, s.sessions * percent / 100, s.grants * percent / 100, s.events * percent / 100}
+// part is so many hundredths of it.
+func (s size) part(percent float64) size {
+	of := func(n int) int { return int(float64(n) * percent / 100) }
+	return size{of(s.citizens), of(s.sessions), of(s.grants), of(s.consents), of(s.interactions), of(s.events)}
+}
+
+func (s size) String() string {
+	return fmt.Sprintf("%d citizens, %d sessions, %d grants, %d consents, %d interactions and %d audit events", s.citizens, s.sessions, s.grants, s.consents, s.interactions, s.events)
 }
 
 // seed fills the tables with copies of a row that the program itself has made:
@@ -42,6 +47,14 @@ func seed(ctx context.Context, database *meter.Postgres, s size) error {
 		_, err = conn.Exec(ctx, "VACUUM ANALYZE")
 	}
 	return errors.Join(err, conn.Close(ctx))
+}
+
+// fill has somebody leave one row of each kind, and copies them.
+func (s *server) fill(ctx context.Context, rows size) error {
+	if err := s.driver.Prepare(ctx, 1); err != nil {
+		return err
+	}
+	return seed(ctx, s.database, rows)
 }
 
 // copying is one table: so many rows, with these columns made anew from the
@@ -73,6 +86,10 @@ func copies(s size) []copying {
 		{"grants", "", s.grants, map[string]string{
 			"id": id(4), "citizen_id": person, "code_hash": hash("code"), "session_id": "g::text",
 			"refresh_hash": hash("refresh"), "expires_at": ago("30 days"),
+		}},
+		{"consents", "", s.consents, map[string]string{"citizen_id": id(1)}},
+		{"interactions", "", s.interactions, map[string]string{
+			"id_hash": hash("interaction"), "browser_hash": hash("browser"), "sealed": "NULL", "ended_at": "now()", "expires_at": "now() - g % 36000 * interval '1 second'",
 		}},
 		{"audit_events", "", s.events, map[string]string{"id": id(5), "at": ago("0 days"), "seq": "-g", "subject": person + "::text"}},
 	}

@@ -22,15 +22,16 @@ type server struct {
 	name     string
 	target   driver.Target
 	driver   *driver.Driver
-	cmd      *exec.Cmd
+	nodes    []*exec.Cmd     // the program, once or more often
 	database *meter.Postgres // nil without PostgreSQL
+	watched  bool            // whether its connections are looked at under load
 	admin    string          // where pprof answers; "" where it does not
 	// settle is how long after a load the server may still work on what the load
 	// has left it to do; that is counted with the load.
 	settle time.Duration
 }
 
-// run starts a program whose output goes to a file beside its data.
+// run starts a node of a program, whose output goes to a file beside its data.
 func (s *server) run(ctx context.Context, dir, program string, args []string, environ ...string) error {
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
@@ -41,16 +42,16 @@ func (s *server) run(ctx context.Context, dir, program string, args []string, en
 	c.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TZ=UTC", "LC_ALL=C.UTF-8"}, environ...)
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	c.WaitDelay = 10 * time.Second
-	s.cmd = c
+	s.nodes = append(s.nodes, c)
 	return errors.Join(c.Start(), log.Close())
 }
 
 // said is the end of what a program that does not start has said.
 func (s *server) said() error {
-	if s.cmd == nil {
+	if len(s.nodes) == 0 {
 		return nil
 	}
-	b, err := os.ReadFile(filepath.Join(s.cmd.Dir, "log"))
+	b, err := os.ReadFile(filepath.Join(s.nodes[len(s.nodes)-1].Dir, "log"))
 	return errors.Join(err, errors.New(string(b[max(0, len(b)-2000):])))
 }
 
@@ -95,9 +96,15 @@ func (s *server) stop() {
 	if s.driver != nil {
 		s.driver.Close()
 	}
-	if s.cmd != nil && s.cmd.Process != nil {
-		_ = s.cmd.Process.Signal(syscall.SIGTERM)
-		_ = s.cmd.Wait()
+	for _, c := range s.nodes {
+		if c.Process != nil {
+			_ = c.Process.Signal(syscall.SIGTERM)
+		}
+	}
+	for _, c := range s.nodes {
+		if c.Process != nil {
+			_ = c.Wait()
+		}
 	}
 	if s.database != nil {
 		s.database.Stop()

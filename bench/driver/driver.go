@@ -38,6 +38,7 @@ type Target struct {
 	Scope    string // of a sign-in
 	Resource string // for client_credentials, where the provider wants one named
 	People   []Person
+	Nodes    []string // hosts and ports of all that share the load
 }
 
 // endpoints are discovery's (OpenID Connect Discovery §3).
@@ -85,11 +86,15 @@ const most = 256
 
 // New reads the provider's discovery document.
 func New(ctx context.Context, t Target) (*Driver, error) {
+	transport := &http.Transport{MaxIdleConns: most, MaxIdleConnsPerHost: most, MaxConnsPerHost: most, DisableCompression: true}
 	d := &Driver{target: t, people: make(chan Person, len(t.People)), http: &http.Client{
 		Timeout:       30 * time.Second,
-		Transport:     &http.Transport{MaxIdleConns: most, MaxIdleConnsPerHost: most, MaxConnsPerHost: most, DisableCompression: true},
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+	if len(t.Nodes) > 1 {
+		d.http.Transport = &spread{Transport: transport, nodes: t.Nodes}
+	}
 	for _, p := range t.People {
 		d.people <- p
 	}

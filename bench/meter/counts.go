@@ -11,15 +11,18 @@ import (
 type Counts struct {
 	Statements int64            `json:"statements"` // BEGIN, COMMIT and the like aside
 	Commits    int64            `json:"commits"`    // transactions that wrote: each takes a number
-	WAL        int64            `json:"wal"`        // bytes
-	Rows       map[string]int64 `json:"rows"`       // by table
-	Bytes      map[string]int64 `json:"bytes"`      // by table, indexes included
+	Rollbacks  int64            `json:"rollbacks"`  // transactions that came to nothing
+	Deadlocks  int64            `json:"deadlocks"`
+	WAL        int64            `json:"wal"`   // bytes
+	Rows       map[string]int64 `json:"rows"`  // by table
+	Bytes      map[string]int64 `json:"bytes"` // by table, indexes included
 }
 
 // Less is what came between before and c.
 func (c Counts) Less(before Counts) Counts {
 	return Counts{
 		Statements: c.Statements - before.Statements, Commits: c.Commits - before.Commits, WAL: c.WAL - before.WAL,
+		Rollbacks: c.Rollbacks - before.Rollbacks, Deadlocks: c.Deadlocks - before.Deadlocks,
 		Rows: less(c.Rows, before.Rows), Bytes: less(c.Bytes, before.Bytes),
 	}
 }
@@ -40,6 +43,8 @@ const counted = `SELECT
 		WHERE d.datname = current_database() AND s.userid <> current_user::regrole
 		AND query !~* '^\s*(begin|commit|rollback|start transaction|deallocate|discard|;|-- ping)'),
 	pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
+	(SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()),
+	(SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()),
 	pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint`
 
 const tables = `SELECT relname, pg_total_relation_size(relid)::bigint FROM pg_stat_user_tables`
@@ -47,7 +52,7 @@ const tables = `SELECT relname, pg_total_relation_size(relid)::bigint FROM pg_st
 // Counts are the database's so far.
 func (p *Postgres) Counts(ctx context.Context) (Counts, error) {
 	c := Counts{Rows: map[string]int64{}, Bytes: map[string]int64{}}
-	if err := p.conn.QueryRow(ctx, counted).Scan(&c.Statements, &c.Commits, &c.WAL); err != nil {
+	if err := p.conn.QueryRow(ctx, counted).Scan(&c.Statements, &c.Commits, &c.Rollbacks, &c.Deadlocks, &c.WAL); err != nil {
 		return c, fmt.Errorf("count statements: %w", err)
 	}
 	rows, err := p.conn.Query(ctx, tables)

@@ -41,8 +41,8 @@ func address(dir, database, user string) string {
 }
 
 // StartPostgres makes a cluster in a folder that is gone after Stop, and starts
-// Debian's newest server on it.
-func StartPostgres(ctx context.Context) (_ *Postgres, err error) {
+// Debian's newest server on it, with settings ("name=value") beside the usual.
+func StartPostgres(ctx context.Context, settings ...string) (_ *Postgres, err error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -57,13 +57,13 @@ func StartPostgres(ctx context.Context) (_ *Postgres, err error) {
 			p.Stop()
 		}
 	}()
-	if err = p.launch(ctx, bin); err != nil {
+	if err = p.launch(ctx, bin, settings); err != nil {
 		return nil, err
 	}
 	return p, p.prepare(ctx)
 }
 
-func (p *Postgres) launch(ctx context.Context, bin string) error {
+func (p *Postgres) launch(ctx context.Context, bin string, settings []string) error {
 	account, err := serverAccount(p.dir)
 	if err != nil {
 		return err
@@ -81,8 +81,12 @@ func (p *Postgres) launch(ctx context.Context, bin string) error {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	p.cmd = start("postgres", "-D", data, "-k", p.dir, "-h", "", "-c", "max_connections=200", "-c", "shared_buffers=256MB",
-		"-c", "timezone=UTC", "-c", "shared_preload_libraries=pg_stat_statements", "-c", "pg_stat_statements.max=10000")
+	args := []string{"-D", data, "-k", p.dir, "-h", ""}
+	for _, s := range append([]string{"max_connections=200", "shared_buffers=256MB", "timezone=UTC",
+		"shared_preload_libraries=pg_stat_statements", "pg_stat_statements.max=10000"}, settings...) {
+		args = append(args, "-c", s)
+	}
+	p.cmd = start("postgres", args...)
 	log, err := os.Create(filepath.Join(p.dir, "log"))
 	if err != nil {
 		return err
