@@ -93,9 +93,6 @@ func newFosite(p *Provider) *fosite.Fosite {
 		&oauth2.RefreshTokenGrantHandler{AccessTokenStrategy: s, RefreshTokenStrategy: s, TokenRevocationStorage: s, Config: c},
 		&openid.OpenIDConnectRefreshHandler{IDTokenHandleHelper: idTokens, Config: c},
 	}
-	c.grants[clients.GrantClientCredentials] = fosite.TokenEndpointHandlers{&oauth2.ClientCredentialsGrantHandler{
-		HandleHelper: &oauth2.HandleHelper{AccessTokenStrategy: s, AccessTokenStorage: s, Config: c}, Config: c,
-	}}
 	return fosite.NewOAuth2Provider(s, c)
 }
 

@@ -31,39 +31,15 @@ func (p *Provider) redeemAssertion(c echo.Context, f form, u *unit) (tokenAnswer
 	if err != nil {
 		return tokenAnswer{}, err
 	}
-	scopes, err := p.ownScopes(f, u.client)
-	if err != nil {
-		return tokenAnswer{}, err
-	}
-	if err := p.narrowResources(f, u); err != nil {
-		return tokenAnswer{}, err
-	}
-	if err := p.narrowDetails(f, u); err != nil {
-		return tokenAnswer{}, err
-	}
 	u.actor = &actor{Subject: claims.Subject, Issuer: claims.Issuer}
-	token, err := p.newAccess(ctx, u, scopes)
+	answer, err := p.ownToken(ctx, f, u)
 	if err != nil {
 		return tokenAnswer{}, err
 	}
-	if err := p.useAssertion(ctx, clientActor(c, u.client.ID), claims, scopes); err != nil {
+	if err := p.useAssertion(ctx, clientActor(c, u.client.ID), claims, answer.Scope); err != nil {
 		return tokenAnswer{}, err
 	}
-	return tokenAnswer{
-		AccessToken: token, TokenType: u.confirmed.tokenType(), ExpiresIn: seconds(p.lifetimes.AccessToken),
-		Scope: scopeText(scopes), Details: u.details,
-	}, nil
-}
-
-// ownScopes are those that a client asks for in its own name.
-func (p *Provider) ownScopes(f form, client clients.Client) ([]string, error) {
-	scopes := without(clients.ParseScope(f.Get("scope")), scopeOffline)
-	for _, s := range scopes {
-		if !slices.Contains(p.scopes, s) || !client.AllowsScope(s) {
-			return nil, badRequest(codeInvalidScope, "a scope does not exist or is not the client's")
-		}
-	}
-	return scopes, nil
+	return answer, nil
 }
 
 // grantAssertion is an assertion of a trusted issuer about the client, for us and good
@@ -111,7 +87,7 @@ var errSpent = errors.New("the assertion was used before")
 // useAssertion uses the assertion up: of any number of requests, at any node and
 // of any client, one is the first. The token is signed already, and handed out
 // by that one alone.
-func (p *Provider) useAssertion(ctx context.Context, by audit.Actor, a assertionClaims, scopes []string) error {
+func (p *Provider) useAssertion(ctx context.Context, by audit.Actor, a assertionClaims, scope string) error {
 	expires, _ := numericDate(a.ExpiresAt)
 	err := p.db.InTx(ctx, func(ctx context.Context) error {
 		fresh, err := p.grants.firstSeen(ctx, "grant:"+a.Issuer, jtiHash(a.JTI), expires.Add(2*assertionSkew))
@@ -123,7 +99,7 @@ func (p *Provider) useAssertion(ctx context.Context, by audit.Actor, a assertion
 		}
 		return p.audit.Record(ctx, audit.Event{
 			Type: audit.TokenVouched, Outcome: audit.Succeeded, Actor: by, Client: by.ID,
-			Details: map[string]string{"from": a.Issuer, "account": a.Subject, "scope": scopeText(scopes)},
+			Details: map[string]string{"from": a.Issuer, "account": a.Subject, "scope": scope},
 		})
 	})
 	if errors.Is(err, errSpent) {

@@ -55,6 +55,8 @@ func (p *Provider) token(c echo.Context) error {
 // redeemAny leads to who knows the grant type: fosite, or ourselves.
 func (p *Provider) redeemAny(c echo.Context, f form, u *unit, grantType string) (tokenAnswer, error) {
 	switch grantType {
+	case clients.GrantClientCredentials:
+		return p.redeemCredentials(c.Request().Context(), f, u)
 	case clients.GrantDeviceCode:
 		return p.redeemDevice(c, f, u)
 	case clients.GrantTokenExchange:
@@ -159,10 +161,6 @@ func fositeForm(f form) url.Values {
 			values.Set(name, v)
 		}
 	}
-	if f.Get("grant_type") == clients.GrantClientCredentials {
-		// offline_access is nothing a client can have of itself
-		values.Set("scope", scopeText(without(clients.ParseScope(f.Get("scope")), scopeOffline)))
-	}
 	return values
 }
 
@@ -188,12 +186,6 @@ func (p *Provider) narrow(f form, u *unit, request *fosite.AccessRequest) error 
 	}
 	if err := p.narrowDetails(f, u); err != nil {
 		return err
-	}
-	if u.grant == nil {
-		for _, s := range request.GetRequestedScopes() {
-			request.GrantScope(s)
-		}
-		return nil
 	}
 	// A scope in a code exchange means nothing (RFC 6749 §4.1.3).
 	if u.presented.grant == "" || f.Get("scope") == "" {
@@ -237,9 +229,6 @@ func (p *Provider) narrowResources(f form, u *unit) error {
 // flush writes what the handlers noted: the conditional UPDATE and its audit
 // record, in one transaction. Whoever loses the race is told invalid_grant.
 func (p *Provider) flush(ctx context.Context, by audit.Actor, u *unit, grantType string) error {
-	if u.grant == nil {
-		return nil // client_credentials leaves no row
-	}
 	lost := false // a result, not an error: the end of the family must be committed
 	err := p.db.InTx(ctx, func(ctx context.Context) error {
 		won, event, err := p.claim(ctx, by, u, grantType)
@@ -299,12 +288,12 @@ func (p *Provider) tokenRefused(ctx context.Context, by audit.Actor, f form, u *
 	case u.verifying:
 		consequence = func(ctx context.Context) error { return p.burn(ctx, by, u.grant) }
 	default:
-		return asGrantError(refusal, f.Get("grant_type"))
+		return asGrantError(refusal)
 	}
 	if err := p.db.InTx(ctx, consequence); err != nil {
 		return fmt.Errorf("end grant: %w", err)
 	}
-	return asGrantError(refusal, f.Get("grant_type"))
+	return asGrantError(refusal)
 }
 
 // provesReplay keeps strangers from ending a citizen's session with a code that
@@ -333,9 +322,9 @@ func (p *Provider) burn(ctx context.Context, by audit.Actor, g *grantRow) error 
 
 // asGrantError keeps fosite from sending a client round in circles: whatever it
 // finds wrong with a code or a refresh token, the grant is not valid.
-func asGrantError(err error, grantType string) error {
+func asGrantError(err error) error {
 	e := fromFosite(err)
-	if grantType != clients.GrantClientCredentials && (e.Code == codeInvalidRequest || e.Code == codeInvalidScope) {
+	if e.Code == codeInvalidRequest || e.Code == codeInvalidScope {
 		return invalidGrant("the grant is not valid for this client any more")
 	}
 	return e
