@@ -128,36 +128,50 @@ func (d Decision) event(t audit.Type, by audit.Actor) audit.Event {
 	return e
 }
 
+// allowed and denied are what the citizen says.
+func (d Decision) allowed() login.Answer {
+	w := d.Interaction.Wants
+	return login.Answer{Allowed: true, Scopes: w.Scopes, Claims: Asked(w), Session: d.Session.ID}
+}
+
+func (d Decision) denied() login.Answer { return login.Answer{Session: d.Session.ID} }
+
+// keeps tells whether the answer is to be remembered.
+func (d Decision) keeps() bool {
+	return d.Remember && d.Client.Consent == clients.ConsentRemember && d.Interaction.Wants.Details == ""
+}
+
 // Allow answers the interaction, keeps the consent if that was ticked, and
 // records both, in one transaction. login.ErrAnswered: another tab was first.
 func (n *Consents) Allow(ctx context.Context, by audit.Actor, d Decision) error {
-	w := d.Interaction.Wants
-	keep := d.Remember && d.Client.Consent == clients.ConsentRemember && w.Details == ""
-	e := d.event(audit.ConsentGiven, by)
-	e.Details["remember"] = strconv.FormatBool(keep)
-	answer := login.Answer{Allowed: true, Scopes: w.Scopes, Claims: Asked(w), Session: d.Session.ID}
-	return n.decide(ctx, d, answer, e, func(ctx context.Context) error {
-		if !keep {
-			return nil
-		}
-		return n.store.add(ctx, d.Session.Citizen, d.Client.ID, kept{Asked(w), w.Offline})
-	})
+	return n.record(ctx, by, d, d.allowed(), false)
 }
 
 // Deny answers the interaction with no. What was kept before stays: who says
 // no today has not withdrawn what was said yesterday.
 func (n *Consents) Deny(ctx context.Context, by audit.Actor, d Decision) error {
-	answer := login.Answer{Session: d.Session.ID}
-	return n.decide(ctx, d, answer, d.event(audit.ConsentDenied, by), func(context.Context) error { return nil })
+	return n.record(ctx, by, d, d.denied(), false)
 }
 
-func (n *Consents) decide(ctx context.Context, d Decision, a login.Answer, e audit.Event, keep func(context.Context) error) error {
+// record writes an answer; the last one ends its interaction.
+func (n *Consents) record(ctx context.Context, by audit.Actor, d Decision, a login.Answer, last bool) error {
+	answer, keep := n.Interactions.Answer, a.Allowed && d.keeps()
+	if last {
+		answer = n.Interactions.EndAnswered
+	}
+	e := d.event(audit.ConsentDenied, by)
+	if a.Allowed {
+		e.Type, e.Details["remember"] = audit.ConsentGiven, strconv.FormatBool(keep)
+	}
 	err := n.DB.InTx(ctx, func(ctx context.Context) error {
-		if err := n.Interactions.Answer(ctx, d.Interaction, a); err != nil {
+		if err := answer(ctx, d.Interaction, a); err != nil {
 			return err
 		}
-		if err := keep(ctx); err != nil {
-			return err
+		if keep {
+			w := d.Interaction.Wants
+			if err := n.store.add(ctx, d.Session.Citizen, d.Client.ID, kept{Asked(w), w.Offline}); err != nil {
+				return err
+			}
 		}
 		return n.Audit.Record(ctx, e)
 	})

@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -23,6 +24,8 @@ type HandlerDeps struct {
 	Sessions     *login.Sessions
 	Citizens     *citizens.Registry
 	Clients      *clients.Registry
+	// Onward goes on with an answer; nil is login.Resume.
+	Onward login.Onward
 	// Authorizations put into words what is asked for in detail; nil for none.
 	Authorizations *authorizations.Types
 	Issuer         string
@@ -35,13 +38,16 @@ type HandlerDeps struct {
 // Handler answers for the consent page.
 type Handler struct{ HandlerDeps }
 
-// NewHandler returns the page. All of d but Authorizations and OfflineFor is required.
+// NewHandler returns the page. All of d but Onward, Authorizations and OfflineFor is required.
 func NewHandler(d HandlerDeps) (*Handler, error) {
 	if d.Consents == nil || d.Interactions == nil || d.Sessions == nil || d.Citizens == nil || d.Clients == nil {
 		return nil, errors.New("consent: a dependency is missing")
 	}
 	if d.Issuer == "" || len(d.LevelACRs) == 0 {
 		return nil, errors.New("consent: issuer and levels are required")
+	}
+	if d.Onward == nil {
+		d.Onward = login.Resume
 	}
 	return &Handler{d}, nil
 }
@@ -167,7 +173,6 @@ func (h *Handler) decide(c echo.Context) error {
 	if s == nil || fault != nil {
 		return v.Resume(c)
 	}
-	ctx, by := c.Request().Context(), login.Actor(c, s)
 	d := Decision{
 		Interaction: v.Interaction, Session: *s, Client: v.Service,
 		Remember: web.PostValue(c, "remember") == "yes", Types: details.Types(),
@@ -176,12 +181,22 @@ func (h *Handler) decide(c echo.Context) error {
 	case !login.SameSession(c, s), answer != "allow" && answer != "deny":
 		return c.Redirect(http.StatusSeeOther, "/consent/"+v.ID)
 	case answer == "allow":
-		err = h.Consents.Allow(ctx, by, d)
+		return h.answer(c, d, d.allowed())
 	default:
-		err = h.Consents.Deny(ctx, by, d)
+		return h.answer(c, d, d.denied())
 	}
-	if err != nil && !errors.Is(err, login.ErrAnswered) {
-		return err
+}
+
+// answer goes on with an answer. Where another tab was first, its answer stands
+// and is what the browser goes on with.
+func (h *Handler) answer(c echo.Context, d Decision, a login.Answer) error {
+	by := login.Actor(c, &d.Session)
+	err := h.Onward(c, login.Step{
+		Interaction: d.Interaction.Answered(a), Session: &d.Session,
+		Record: func(ctx context.Context, last bool) error { return h.Consents.record(ctx, by, d, a, last) },
+	})
+	if errors.Is(err, login.ErrAnswered) {
+		return c.Redirect(http.StatusSeeOther, d.Interaction.ResumeURL())
 	}
-	return v.Resume(c)
+	return err
 }

@@ -20,9 +20,9 @@ const (
 )
 
 // SetSession gives the browser the cookie of the session that was begun or
-// renewed for it.
+// renewed for it, and this request with it: who goes on from here is signed in.
 func SetSession(c echo.Context, cookie Cookie) {
-	c.SetCookie(web.Cookie(c, sessionCookie, cookie.Reveal()))
+	web.SetCookie(c, sessionCookie, cookie.Reveal())
 	showState(c, cookie.Reveal())
 }
 

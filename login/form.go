@@ -88,9 +88,9 @@ func (h *Handler) signIn(c echo.Context) error {
 	if len(t.problems) > 0 {
 		return h.again(c, v, t, templates.Login{Problem: templates.LoginInvalidField, Fields: t.problems})
 	}
-	var cookie Cookie
+	var b begun
 	verified, err := h.Credentials.VerifyThen(c.Request().Context(), Actor(c, nil), t.code, t.pin, func(ctx context.Context, verified credentials.Verified) (err error) {
-		cookie, err = h.begin(ctx, c, v, verified)
+		b, err = h.begin(ctx, c, v, verified)
 		return err
 	})
 	if err != nil {
@@ -99,7 +99,7 @@ func (h *Handler) signIn(c echo.Context) error {
 	if verified.MustChange {
 		return h.mustChange(c, v, verified)
 	}
-	return h.entered(c, v, cookie)
+	return h.entered(c, v, b)
 }
 
 // again shows the form with what was typed, except the PIN.
@@ -152,12 +152,12 @@ func (h *Handler) mustChange(c echo.Context, v Visit, verified credentials.Verif
 // agree or neither changes, and neither does for a PIN that was suspended or
 // revoked since it was verified.
 func (h *Handler) enter(c echo.Context, v Visit, verified credentials.Verified) error {
-	var cookie Cookie
+	var b begun
 	// a PIN that was changed a moment ago must not be left without its session
 	// because somebody pressed twice: the second press drops the first request
 	ctx := context.WithoutCancel(c.Request().Context())
 	err := h.DB.InTx(ctx, func(ctx context.Context) (err error) {
-		cookie, err = h.begin(ctx, c, v, verified)
+		b, err = h.begin(ctx, c, v, verified)
 		return err
 	})
 	switch {
@@ -166,28 +166,40 @@ func (h *Handler) enter(c echo.Context, v Visit, verified credentials.Verified) 
 	case err != nil:
 		return err
 	}
-	return h.entered(c, v, cookie)
+	return h.entered(c, v, b)
+}
+
+// begun is a session that has begun, and what only its browser gets of it.
+type begun struct {
+	session Session
+	cookie  Cookie
 }
 
 // begin begins the session in the caller's transaction.
-func (h *Handler) begin(ctx context.Context, c echo.Context, v Visit, verified credentials.Verified) (Cookie, error) {
+func (h *Handler) begin(ctx context.Context, c echo.Context, v Visit, verified credentials.Verified) (begun, error) {
 	if err := h.Credentials.Hold(ctx, verified); err != nil {
-		return Cookie{}, err
+		return begun{}, err
 	}
 	s, cookie, err := h.Sessions.Start(ctx, Actor(c, &Session{Citizen: verified.Citizen}), SignIn{
 		Browser: web.Browser(c), Client: v.Client, Citizen: verified.Citizen, ACR: h.ACR, AMR: []string{methodPIN},
 		Kind: verified.Kind, PreviousAccess: verified.PreviousAccess,
 	})
 	if err != nil {
-		return Cookie{}, err
+		return begun{}, err
 	}
-	return cookie, h.Interactions.MarkSignedIn(ctx, v.Interaction, s)
+	return begun{s, cookie}, h.Interactions.MarkSignedIn(ctx, v.Interaction, s)
 }
 
-// entered goes on with the session that has begun.
-func (h *Handler) entered(c echo.Context, v Visit, cookie Cookie) error {
-	SetSession(c, cookie)
+// entered goes on with the session that has begun. That is written by now: where
+// going on fails, the browser is sent to where it may ask as often as it likes,
+// and is told there why.
+func (h *Handler) entered(c echo.Context, v Visit, b begun) error {
+	SetSession(c, b.cookie)
 	forget(c, ticketCookie)
 	h.Observe("success")
-	return v.Resume(c)
+	err := h.Onward(c, Step{Interaction: v.signedIn(b.session), Session: &b.session})
+	if err != nil && !c.Response().Committed {
+		return v.Resume(c)
+	}
+	return err
 }

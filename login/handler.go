@@ -27,6 +27,8 @@ type Deps struct {
 	Issuer       string
 	ACR          string // of a sign-in with the PIN alone
 
+	// Onward goes on once somebody has signed in; nil is Resume.
+	Onward Onward
 	// Frames are the addresses that tell services in this browser of a session's
 	// end; nil for none.
 	Frames func(ctx context.Context, session string) ([]string, error)
@@ -49,6 +51,9 @@ func New(d Deps) (*Handler, error) {
 	}
 	if d.Issuer == "" || d.ACR == "" {
 		return nil, errors.New("login: issuer and acr are required")
+	}
+	if d.Onward == nil {
+		d.Onward = Resume
 	}
 	if d.Frames == nil {
 		d.Frames = func(context.Context, string) ([]string, error) { return nil, nil }

@@ -65,6 +65,9 @@ type Request struct {
 	Lang        string
 	LoginHint   string
 	RequestedAt time.Time // zero: now, by the database's clock
+	// NewBrowser says that the browser has only now been given its name: it has no
+	// other request open.
+	NewBrowser bool
 	// Life is how long it waits for its browser; zero is the sixty minutes that
 	// it has once a browser has come.
 	Life time.Duration
@@ -111,7 +114,7 @@ func (i Interaction) Holds(secret string) bool {
 	return i.Change != "" && subtle.ConstantTimeCompare(i.ticket, digest("ticket", secret)) == 1
 }
 
-// ResumeURL is where every step returns to. Only provider, and selfservice for
+// ResumeURL is where any step may return to. Only provider, and selfservice for
 // the own area, know what is next.
 func (i Interaction) ResumeURL() string {
 	if i.Own != nil {
@@ -123,6 +126,20 @@ func (i Interaction) ResumeURL() string {
 // CancelURL takes the citizen back to the service, which gets access_denied, or
 // out of the own area.
 func (i Interaction) CancelURL() string { return i.ResumeURL() + "?cancel=1" }
+
+// signedIn is i after MarkSignedIn.
+func (i Interaction) signedIn(s Session) Interaction {
+	i.Session, i.AuthenticatedAt = s.ID, &s.AuthTime
+	i.AccountChosen, i.ChosenSession = true, s.ID
+	i.Change, i.ChangeUntil, i.ticket = "", nil, nil
+	return i
+}
+
+// Answered is i with an answer that is about to be kept.
+func (i Interaction) Answered(a Answer) Interaction {
+	i.Consent = &a
+	return i
+}
 
 // Interactions keeps the requests under way. Each is bound to the browser that
 // brought it: its id alone opens nothing.
@@ -158,6 +175,9 @@ func (n *Interactions) Start(ctx context.Context, browser string, req Request) (
 	}
 	if err := n.store.insert(ctx, &i, sealed, req.Life); err != nil {
 		return Interaction{}, fmt.Errorf("start interaction: %w", err)
+	}
+	if req.NewBrowser {
+		return i, nil
 	}
 	if err := n.dropOldest(ctx, i.browser); err != nil {
 		return Interaction{}, fmt.Errorf("start interaction: %w", err)
@@ -293,8 +313,18 @@ func (n *Interactions) OpenChange(ctx context.Context, browser string) (bool, er
 // Answer records what was said on the consent page, once for each session:
 // a second answer is ErrAnswered and changes nothing.
 func (n *Interactions) Answer(ctx context.Context, i Interaction, a Answer) error {
-	done, err := n.store.answer(ctx, i, a)
-	if err == nil && !done {
+	return n.answered(ctx, i, n.store.answer(ctx, i, a))
+}
+
+// EndAnswered is Answer and End in one: of the answer nothing has to be kept,
+// since what comes of it is in the same transaction.
+func (n *Interactions) EndAnswered(ctx context.Context, i Interaction, a Answer) error {
+	return n.answered(ctx, i, n.store.endAnswered(ctx, i, a.Session))
+}
+
+func (n *Interactions) answered(ctx context.Context, i Interaction, r result) error {
+	err := r.err
+	if err == nil && r.rows == 0 {
 		// ended meanwhile, or answered: only a look tells which
 		if err = n.stillOpen(ctx, i); err == nil {
 			err = ErrAnswered

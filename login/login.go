@@ -3,10 +3,10 @@
 // come of it, and the interactions that carry a service's request, or a
 // citizen's way into the own area, through these pages.
 //
-// Its pages never decide what comes next: each goes back to the interaction's
-// ResumeURL, where package provider decides, or selfservice for the own area. It knows the rules (credentials,
-// citizens, clients, audit) and web; consent, selfservice and provider build
-// on it. It owns the tables interactions and sessions.
+// Its pages never decide what comes next: each goes Onward, to package provider,
+// or back to the interaction's ResumeURL, where provider decides, or selfservice
+// for the own area. It knows the rules (credentials, citizens, clients, audit) and
+// web; consent, selfservice and provider build on it. It owns the tables interactions and sessions.
 package login
 
 import (

@@ -133,6 +133,7 @@ func (n *Sessions) Start(ctx context.Context, by audit.Actor, in SignIn) (Sessio
 		if s, err = n.start(ctx, in, cookie); err != nil {
 			return err
 		}
+		s.Now = s.SeenAt
 		return n.audit.Record(ctx, audit.Event{
 			Type: audit.SessionStarted, Outcome: audit.Succeeded, Actor: by, Subject: in.Citizen,
 			Client: in.Client, Session: string(s.ID),

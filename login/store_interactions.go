@@ -163,20 +163,29 @@ func (s interactionStore) openChange(ctx context.Context, browser []byte) (bool,
 }
 
 // answer writes a where none was given in the same session.
-func (s interactionStore) answer(ctx context.Context, i Interaction, a Answer) (bool, error) {
+func (s interactionStore) answer(ctx context.Context, i Interaction, a Answer) result {
 	text, err := json.Marshal(a)
 	if err != nil {
-		return false, fmt.Errorf("encode answer: %w", err)
+		return result{err: fmt.Errorf("encode answer: %w", err)}
 	}
-	tx := s.db.Write(ctx).Exec(`UPDATE interactions SET answer = ?, answer_session = ?
+	return outcome(s.db.Write(ctx).Exec(`UPDATE interactions SET answer = ?, answer_session = ?
 		WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ?
 		AND (answer IS NULL OR answer_session <> ?)`,
-		string(text), string(a.Session), digest("interaction", i.ID), i.browser, s.db.NowExpr(), string(a.Session))
-	return tx.RowsAffected == 1, tx.Error
+		string(text), string(a.Session), digest("interaction", i.ID), i.browser, s.db.NowExpr(), string(a.Session)))
 }
 
+const ending = `ended_at = ?, sealed = NULL, change_id = NULL, change_ticket = NULL, change_until = NULL`
+
 func (s interactionStore) end(ctx context.Context, i Interaction) result {
-	return outcome(s.update(ctx, i, `ended_at = ?, sealed = NULL, change_id = NULL, change_ticket = NULL, change_until = NULL`, s.db.NowExpr()))
+	return outcome(s.update(ctx, i, ending, s.db.NowExpr()))
+}
+
+// endAnswered is end where no answer was given in this session.
+func (s interactionStore) endAnswered(ctx context.Context, i Interaction, in SessionID) result {
+	return outcome(s.db.Write(ctx).Exec(`UPDATE interactions SET `+ending+`
+		WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ?
+		AND (answer IS NULL OR answer_session <> ?)`,
+		s.db.NowExpr(), digest("interaction", i.ID), i.browser, s.db.NowExpr(), string(in)))
 }
 
 // erase forgets what services sent with requests that have expired.

@@ -38,7 +38,7 @@ func TestKeptRequestsAreSmall(t *testing.T) {
 		s := newInstallation(t, db).service("")
 		much := strings.Repeat("x", 50_000)
 		a := s.posted(s.params("junk", much, "prompt", "login"))
-		s.follow(a) // the first browser has it
+		s.resume(a) // the first browser has it
 		i := s.interaction(a)
 		if len(i.Params) > 1000 || strings.Contains(i.Params, "junk") {
 			t.Errorf("%d bytes are kept, want what counts alone", len(i.Params))
@@ -63,7 +63,7 @@ func TestKeptRequestsAreWhole(t *testing.T) {
 			"acr_values", "x", "claims", `{"userinfo": {"name": null}}`)
 		sent["resource"] = []string{"https://a.example", "https://b.example"}
 		a := s.posted(sent)
-		s.follow(a) // the first browser has it
+		s.resume(a) // the first browser has it
 		i := s.interaction(a)
 		if i.Params != sent.Encode() {
 			t.Errorf("kept %q, want %q", i.Params, sent.Encode())
@@ -115,7 +115,7 @@ func TestTokensHaveOneSpelling(t *testing.T) {
 func TestPagesNameWhereTheAnswerGoes(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		s := newInstallation(t, db).service(`{"subject_type": "public", "redirect_uris": ["https://bank.example/cb", "` + callback + `"]}`)
-		page := s.follow(s.follow(s.authorize()))
+		page := s.follow(s.authorize())
 		if !strings.Contains(page.body, "service.example") || strings.Contains(page.body, "bank.example") {
 			t.Errorf("the page of a sign-in that ends at service.example: %d\n%s", page.StatusCode, page.body)
 		}

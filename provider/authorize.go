@@ -3,9 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"net/url"
 
 	"github.com/labstack/echo/v4"
 
@@ -26,10 +24,14 @@ func (p *Provider) authorize(c echo.Context) error {
 		return p.takePushed(c, f)
 	}
 	return p.begin(c, f, func(r *authRequest) error {
-		if r.prompted(promptCreate) {
-			return p.keep(c, r, web.Browser(c))
+		if !r.prompted(promptCreate) {
+			return p.proceed(c, r, nil)
 		}
-		return p.proceed(c, r, nil)
+		i, err := p.keep(c, r)
+		if err != nil {
+			return err
+		}
+		return p.enter(c, r, i)
 	})
 }
 
@@ -50,7 +52,13 @@ func (p *Provider) keepAuthorize(c echo.Context) error {
 	if pushed(f) { // kept already; the GET brings the cookie that it is waiting for
 		return c.Redirect(http.StatusSeeOther, authorizePath+"?"+f.Encode("client_id", "request_uri"))
 	}
-	return p.begin(c, f, func(r *authRequest) error { return p.keep(c, r, "") })
+	return p.begin(c, f, func(r *authRequest) error {
+		i, err := p.interactions.Start(c.Request().Context(), "", r.interaction(0))
+		if err != nil {
+			return err
+		}
+		return p.enter(c, r, i)
+	})
 }
 
 // begin checks a request that has just come in, and goes on with one that holds.
@@ -72,107 +80,6 @@ func (p *Provider) begin(c echo.Context, f form, then func(*authRequest) error) 
 	return then(r)
 }
 
-// resume is GET /authorize/{id}: where every page returns to. A sign-in for the
-// own area is no request of a service, and goes on elsewhere.
-func (p *Provider) resume(c echo.Context) error {
-	i, err := p.interactions.Get(c.Request().Context(), web.Browser(c), c.Param("id"))
-	if err != nil {
-		return err
-	}
-	return p.goOn(c, i, p.proceed)
-}
-
-// goOn takes a kept request up again.
-func (p *Provider) goOn(c echo.Context, i login.Interaction, then func(echo.Context, *authRequest, *login.Interaction) error) error {
-	if i.Own != nil {
-		return &login.LostError{Own: true}
-	}
-	f, err := parseParameters(i.Params)
-	if err != nil {
-		return fmt.Errorf("read kept request: %w", err)
-	}
-	ctx := c.Request().Context()
-	r, err := p.retrieve(ctx, f)
-	if err != nil {
-		return err
-	}
-	// Again, for the registration may have changed on the way.
-	if err := p.check(ctx, r); err != nil {
-		return p.end(c, r, i, err)
-	}
-	if c.QueryParam("cancel") != "" {
-		return p.end(c, r, i, badRequest(codeAccessDenied, "the citizen gave up"))
-	}
-	return then(c, r, &i)
-}
-
-// proceed asks next what comes next, and does it. A session that ends between
-// the look and the answer sends the question round once more.
-func (p *Provider) proceed(c echo.Context, r *authRequest, i *login.Interaction) error {
-	const rounds = 3
-	for range rounds {
-		s, err := p.standing(c, r, i)
-		if err != nil {
-			return err
-		}
-		err = p.do(c, r, i, s)
-		if !errors.Is(err, login.ErrNoSession) {
-			return err
-		}
-	}
-	return login.ErrNoSession // it ends faster than we can look
-}
-
-// do takes the step. Without an interaction, a step that needs a page first makes
-// one; the browser comes back to resume, and the question is asked again.
-func (p *Provider) do(c echo.Context, r *authRequest, i *login.Interaction, s standing) error {
-	d := next(r.asked(), s)
-	switch {
-	case d.step == stepRefuse && i == nil:
-		return p.refuse(c, r, d.refusal)
-	case d.step == stepRefuse:
-		return p.end(c, r, *i, d.refusal)
-	case d.step == stepIssue && r.device != nil:
-		return p.issueDevice(c, r, i, s)
-	case d.step == stepIssue:
-		return p.issue(c, r, i, s)
-	case i == nil:
-		return p.keep(c, r, web.Browser(c))
-	}
-	return c.Redirect(http.StatusSeeOther, stepURL(d.step, i.ID))
-}
-
-// stepURL is the page of a step.
-func stepURL(s step, id string) string {
-	switch s {
-	case stepConsent:
-		return "/consent/" + id
-	case stepChooseAccount:
-		return "/login/" + id + "/account"
-	case stepSignIn, stepIssue, stepRefuse:
-	}
-	return "/login/" + id
-}
-
-// keep makes an interaction of a request and sends the browser to it.
-func (p *Provider) keep(c echo.Context, r *authRequest, browser string) error {
-	i, err := p.interactions.Start(c.Request().Context(), browser, r.interaction(0))
-	if err != nil {
-		return err
-	}
-	return p.enter(c, r, i)
-}
-
-// enter leads into a request that is kept. Who has no PIN yet may be sent by the
-// service to ask for one first (prompt=create); that page knows the way back,
-// and whoever comes by it signs in like everybody.
-func (p *Provider) enter(c echo.Context, r *authRequest, i login.Interaction) error {
-	if r.prompted(promptCreate) {
-		return c.Redirect(http.StatusSeeOther, "/pin/request?"+url.Values{"sign_in": {i.ID}}.Encode())
-	}
-	return c.Redirect(http.StatusSeeOther, i.ResumeURL())
-}
-
 // asked is the request as next needs to know it. A voluntary acr_values is not
 // in it: what cannot be met goes on with what was done.
 func (r *authRequest) asked() asked {
@@ -180,9 +87,9 @@ func (r *authRequest) asked() asked {
 }
 
 // standing finds out how far the citizen has come: two reads at most.
-func (p *Provider) standing(c echo.Context, r *authRequest, i *login.Interaction) (standing, error) {
+func (p *Provider) standing(c echo.Context, r *authRequest, on *login.Step) (standing, error) {
 	s := standing{levels: p.levels}
-	session, err := login.CurrentSession(c, p.sessions)
+	session, err := p.session(c, on)
 	if err != nil {
 		return standing{}, err
 	}
@@ -194,7 +101,8 @@ func (p *Provider) standing(c echo.Context, r *authRequest, i *login.Interaction
 		return s, err
 	}
 	s.session, s.subject = session, p.subject(r.client, session.Citizen)
-	if i != nil {
+	if on != nil {
+		i := on.Interaction
 		s.signedIn = i.Session == session.ID
 		s.other = i.Wants.ForceLogin && !r.wants().ForceLogin // said on the account page, not by the service
 		s.chosen = i.AccountChosen && i.ChosenSession == session.ID
@@ -206,6 +114,14 @@ func (p *Provider) standing(c echo.Context, r *authRequest, i *login.Interaction
 	}
 	s.needed, _, err = p.consents.State(ctx, session.Citizen, r.client, r.wants())
 	return s, err
+}
+
+// session is who is signed in, as the page that has gone on knows it.
+func (p *Provider) session(c echo.Context, on *login.Step) (*login.Session, error) {
+	if on != nil && on.Session != nil {
+		return on.Session, nil
+	}
+	return login.CurrentSession(c, p.sessions)
 }
 
 // grant is what is about to be issued. What the citizen was asked bounds it.
@@ -228,7 +144,7 @@ func (p *Provider) grant(r *authRequest, s standing) *grantRow {
 // issue hands out the code. fosite makes it first; then the session's activity,
 // the grant, the end of the interaction and the audit are one commit; then the
 // service is answered.
-func (p *Provider) issue(c echo.Context, r *authRequest, i *login.Interaction, s standing) error {
+func (p *Provider) issue(c echo.Context, r *authRequest, on *login.Step, s standing) error {
 	answer, err := p.newAnswer(c.Request().Context(), r, s)
 	if err != nil {
 		return p.refuse(c, r, err)
@@ -239,10 +155,8 @@ func (p *Provider) issue(c echo.Context, r *authRequest, i *login.Interaction, s
 		if err := p.sessions.Touch(ctx, *s.session); err != nil {
 			return err
 		}
-		if i != nil {
-			if err := p.interactions.End(ctx, *i); err != nil {
-				return err
-			}
+		if err := p.closing(ctx, on); err != nil {
+			return err
 		}
 		if err := p.grants.insert(ctx, g); err != nil {
 			return err
@@ -289,23 +203,23 @@ func (p *Provider) newCode(ctx context.Context, r *authRequest, s standing) (str
 }
 
 // end refuses, and closes the interaction with it: Back leads nowhere then.
-func (p *Provider) end(c echo.Context, r *authRequest, i login.Interaction, refusal error) error {
+func (p *Provider) end(c echo.Context, r *authRequest, on login.Step, refusal error) error {
 	e := asProtocolError(refusal)
 	if e.Status >= http.StatusInternalServerError {
 		return refusal
 	}
 	err := p.db.InTx(c.Request().Context(), func(ctx context.Context) error {
-		if err := p.interactions.End(ctx, i); err != nil {
+		if err := p.closing(ctx, &on); err != nil {
 			return err
 		}
 		if r.device != nil {
 			return p.denyDevice(ctx, c, r.device, r.client)
 		}
-		if i.Session == "" { // nobody has signed in: it concerns no one, and anybody could fill the audit with it
+		if on.Interaction.Session == "" { // nobody has signed in: it concerns no one, and anybody could fill the audit with it
 			return nil
 		}
 		return p.audit.Record(ctx, audit.Event{
-			Type: audit.AuthorizeFailed, Session: string(i.Session), Outcome: audit.Refused, Actor: login.Actor(c, nil),
+			Type: audit.AuthorizeFailed, Session: string(on.Interaction.Session), Outcome: audit.Refused, Actor: login.Actor(c, nil),
 			Client: r.client.ID, Reason: e.Code,
 		})
 	})

@@ -169,7 +169,7 @@ func TestSignInStepByStep(t *testing.T) {
 
 		start := s.authorize("claims", `{"userinfo": {"email": null}, "id_token": {"name": {"essential": true}}}`)
 		i := s.interaction(start)
-		s.leadsTo(s.follow(start), i, "/login/{id}")
+		s.leadsTo(s.resume(start), i, "/login/{id}")
 		if i.Client != s.client.ID || !i.Wants.Offline || cmp.Diff([]string{"email", "name"}, i.Wants.Claims) != "" {
 			t.Errorf("interaction of %q wants %+v", i.Client, i.Wants)
 		}
@@ -182,9 +182,9 @@ func TestSignInStepByStep(t *testing.T) {
 		if err := h.interactions.MarkSignedIn(t.Context(), i, session); err != nil {
 			t.Fatal(err)
 		}
-		s.leadsTo(s.follow(start), i, "/consent/{id}")
+		s.leadsTo(s.resume(start), i, "/consent/{id}")
 		s.answer(s.interaction(start), true, true)
-		reply := s.reply(s.follow(start))
+		reply := s.reply(s.resume(start))
 		if reply.Get("state") != "a state" {
 			t.Errorf("state = %q", reply.Get("state"))
 		}
@@ -196,7 +196,7 @@ func TestSignInStepByStep(t *testing.T) {
 		if info["email"] != "mario.rossi@example.it" || info["name"] != nil {
 			t.Errorf("userinfo = %v, want email alone", info)
 		}
-		if back := s.follow(start); back.StatusCode != http.StatusNotFound || !strings.Contains(back.body, "interaction-lost") {
+		if back := s.resume(start); back.StatusCode != http.StatusNotFound || !strings.Contains(back.body, "interaction-lost") {
 			t.Errorf("Back after the end: %d", back.StatusCode)
 		}
 		kept := `{"userinfo": {"email": null}, "id_token": {"name": null}}`
@@ -207,7 +207,7 @@ func TestSignInStepByStep(t *testing.T) {
 		} {
 			again := s.authorize(pairs...)
 			t.Log(name)
-			s.leadsTo(s.follow(again), s.interaction(again), "/consent/{id}")
+			s.leadsTo(s.resume(again), s.interaction(again), "/consent/{id}")
 		}
 	})
 }
@@ -233,7 +233,7 @@ func TestConsentDeniedAndCancelled(t *testing.T) {
 
 		denied := s.authorize()
 		s.answer(s.interaction(denied), false, false)
-		if got := s.reply(s.follow(denied)); got.Get("error") != codeAccessDenied || got.Get("state") != "a state" {
+		if got := s.reply(s.resume(denied)); got.Get("error") != codeAccessDenied || got.Get("state") != "a state" {
 			t.Errorf("denied: %v", got)
 		}
 
@@ -242,7 +242,7 @@ func TestConsentDeniedAndCancelled(t *testing.T) {
 		if got := s.reply(s.with(s.browser, s.get(i.CancelURL(), ""))); got.Get("error") != codeAccessDenied {
 			t.Errorf("cancelled: %v", got)
 		}
-		if back := s.follow(given); back.StatusCode != http.StatusNotFound {
+		if back := s.resume(given); back.StatusCode != http.StatusNotFound {
 			t.Errorf("Back after cancelling: %d", back.StatusCode)
 		}
 		if h.grants() != 0 {
@@ -268,7 +268,7 @@ func TestPostedRequest(t *testing.T) {
 		if !strings.HasPrefix(a.Header.Get("Location"), "/authorize/") || len(a.Cookies()) > 0 {
 			t.Fatalf("POST = %d to %q with cookies %v", a.StatusCode, a.Header.Get("Location"), a.Cookies())
 		}
-		if v := s.reply(s.follow(a)); v.Get("code") == "" || v.Get("state") != "a state" {
+		if v := s.reply(s.resume(a)); v.Get("code") == "" || v.Get("state") != "a state" {
 			t.Errorf("the kept request: %v", v)
 		}
 		if got := s.reply(s.follow(post(s.params("prompt", "none", "max_age", "0")))); got.Get("error") != codeLoginRequired {
@@ -291,9 +291,9 @@ func TestInteractionOfAnotherBrowser(t *testing.T) {
 		h := newInstallation(t, db)
 		s := h.service("")
 		start := s.authorize()
-		s.follow(start)
+		s.resume(start)
 		s.browser = h.browser()
-		if got := s.follow(start); got.StatusCode != http.StatusNotFound || !strings.Contains(got.body, "interaction-lost") {
+		if got := s.resume(start); got.StatusCode != http.StatusNotFound || !strings.Contains(got.body, "interaction-lost") {
 			t.Errorf("another browser: %d", got.StatusCode)
 		}
 	})
@@ -309,35 +309,35 @@ func TestPromptsStepByStep(t *testing.T) {
 		for _, pairs := range [][]string{{"prompt", "login"}, {"max_age", "0"}} {
 			a := s.authorize(pairs...)
 			i := s.interaction(a)
-			s.leadsTo(s.follow(a), i, "/login/{id}")
+			s.leadsTo(s.resume(a), i, "/login/{id}")
 			if err := h.interactions.MarkSignedIn(ctx, i, session); err != nil {
 				t.Fatal(err)
 			}
-			s.reply(s.follow(a))
+			s.reply(s.resume(a))
 		}
 
 		a := s.authorize("prompt", "select_account")
 		i := s.interaction(a)
-		s.leadsTo(s.follow(a), i, "/login/{id}/account")
+		s.leadsTo(s.resume(a), i, "/login/{id}/account")
 		if err := h.interactions.MarkChosen(ctx, i, session.ID); err != nil {
 			t.Fatal(err)
 		}
-		s.reply(s.follow(a))
+		s.reply(s.resume(a))
 
 		a = s.authorize("prompt", "login select_account consent")
 		i = s.interaction(a)
-		s.leadsTo(s.follow(a), i, "/login/{id}")
+		s.leadsTo(s.resume(a), i, "/login/{id}")
 
 		other := s.authorize("prompt", "select_account")
 		i = s.interaction(other)
 		if err := h.interactions.MarkOther(ctx, i); err != nil {
 			t.Fatal(err)
 		}
-		s.leadsTo(s.follow(other), i, "/login/{id}")
+		s.leadsTo(s.resume(other), i, "/login/{id}")
 
 		databasetest.Shift(t, db, 10*time.Minute)
 		a = s.authorize("max_age", "300")
-		s.leadsTo(s.follow(a), s.interaction(a), "/login/{id}")
+		s.leadsTo(s.resume(a), s.interaction(a), "/login/{id}")
 		if got := s.refused("max_age", "300", "prompt", "none"); got != codeLoginRequired {
 			t.Errorf("prompt=none and too old: %q", got)
 		}

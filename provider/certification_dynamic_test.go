@@ -162,7 +162,7 @@ func TestCertificationDynamic(t *testing.T) {
 func shown(member, value, want string) func(*testing.T, suite) {
 	return func(t *testing.T, u suite) {
 		v := u.client(member, value)
-		page := v.follow(v.follow(v.asks()))
+		page := v.follow(v.asks())
 		if page.StatusCode != http.StatusOK || !strings.Contains(page.body, want) {
 			t.Errorf("the page (%d) does not show %s", page.StatusCode, want)
 		}

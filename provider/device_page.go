@@ -186,14 +186,14 @@ func (p *Provider) beginDevice(c echo.Context, row deviceRow, client clients.Cli
 
 // issueDevice is issue for a device: the grant is bound to the device code, and
 // the browser is told that it is done.
-func (p *Provider) issueDevice(c echo.Context, r *authRequest, i *login.Interaction, s standing) error {
+func (p *Provider) issueDevice(c echo.Context, r *authRequest, on login.Step, s standing) error {
 	g := p.grant(r, s)
 	g.CodeHash, g.Nonce = r.device, r.form.Get("nonce")
 	err := p.db.InTx(c.Request().Context(), func(ctx context.Context) error {
 		if err := p.sessions.Touch(ctx, *s.session); err != nil {
 			return err
 		}
-		if err := p.interactions.End(ctx, *i); err != nil {
+		if err := p.closing(ctx, &on); err != nil {
 			return err
 		}
 		until, err := p.devices.answer(ctx, r.device, deviceApproved)

@@ -27,7 +27,6 @@ func TestErrorsOfASilentRequest(t *testing.T) {
 		other.signIn(h.person(anna))
 		changing := h.service("")
 		open := changing.authorize()
-		changing.follow(open)
 		i := changing.interaction(open)
 		until := h.now().Add(10 * time.Minute)
 		if err := h.interactions.MarkChange(t.Context(), i, credentials.ChangeID(uuid.NewString()), "ticket", until); err != nil {

@@ -165,7 +165,7 @@ func (s *service) allowed() {
 	s.t.Helper()
 	a := s.authorize()
 	s.answer(s.interaction(a), true, true)
-	s.reply(s.follow(a))
+	s.reply(s.resume(a))
 }
 
 func TestClientCredentials(t *testing.T) {

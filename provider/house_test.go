@@ -210,11 +210,12 @@ func (h *house) mountSteps(pages *web.Server) {
 	h.t.Helper()
 	must[*login.Handler](h.t)(login.New(login.Deps{
 		DB: h.db, Interactions: h.interactions, Sessions: h.sessions, Credentials: h.credentials, Citizens: h.citizens,
-		Clients: h.clients, Issuer: h.issuer, ACR: "https://www.spid.gov.it/SpidL1",
+		Clients: h.clients, Issuer: h.issuer, ACR: "https://www.spid.gov.it/SpidL1", Onward: h.provider.Onward,
 	})).Mount(pages.Echo)
 	must[*consent.Handler](h.t)(consent.NewHandler(consent.HandlerDeps{
 		Interactions: h.interactions, Sessions: h.sessions, Consents: h.consents, Clients: h.clients, Citizens: h.citizens,
 		Authorizations: exampleTypes(h.t), Issuer: h.issuer, LevelACRs: []string{"https://www.spid.gov.it/SpidL1"},
+		Onward: h.provider.Onward,
 	})).Mount(pages.Echo)
 }
 

@@ -113,7 +113,7 @@ func (n *nonsense) collect() {
 	id, _ := own["client_id"].(string)
 	token, _ := own["registration_access_token"].(string)
 	open := n.house.do(n.house.get("/authorize?"+s.params("prompt", "login").Encode(), "")).Header.Get("Location")
-	n.values = append(n.values, d.code, d.user, id, token, strings.TrimPrefix(open, "/authorize/"), "urn:ietf:params:oauth:request_uri:"+strings.TrimPrefix(open, "/authorize/"),
+	n.values = append(n.values, d.code, d.user, id, token, strings.TrimPrefix(open, "/login/"), "urn:ietf:params:oauth:request_uri:"+strings.TrimPrefix(open, "/login/"),
 		s.code(), s.client.ID, s.secret, n.public.client.ID, n.signer.client.ID, callback, verifier, challengeOf(verifier), "https://a.example/", "https://b.example/",
 		clients.GrantDeviceCode, clients.GrantTokenExchange, tokenTypeAccess, assertionType, "authorization_code", "refresh_token", "client_credentials", "openid profile offline_access",
 		"code", "id_token token", "continue", "deny", `{"userinfo":{"name":null}}`)

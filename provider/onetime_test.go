@@ -67,7 +67,7 @@ func (d *device) handOut() map[string]string {
 	values["device_code"], values["user_code"], values["code"] = d.code, d.user, d.service.code()
 	values["device code as its hash has it"] = "device\x00" + d.code
 	values["request_uri"] = d.pushedURI(d.push("prompt", "login"))
-	values["interaction"] = strings.TrimPrefix(d.leads("/authorize?"+d.params("prompt", "login").Encode()), "/authorize/")
+	values["interaction"] = strings.TrimPrefix(d.leads("/authorize?"+d.params("prompt", "login").Encode()), "/login/")
 	values["invitation"] = h.invite(clients.ProfileOAuth21, 1)
 	registered := h.sendJSON(http.MethodPost, registerPath, h.invite(clients.ProfileOAuth21, 1), ownDocument).json(h.t)
 	values["registration_access_token"], _ = registered["registration_access_token"].(string)

@@ -122,10 +122,11 @@ func (p *Provider) takePushed(c echo.Context, f form) error {
 	if err != nil {
 		return err
 	}
-	return p.goOn(c, i, func(c echo.Context, r *authRequest, i *login.Interaction) error {
+	on := login.Step{Interaction: i}
+	return p.goOn(c, on, func(r *authRequest) error {
 		if r.prompted(promptCreate) {
-			return p.enter(c, r, *i)
+			return p.enter(c, r, i)
 		}
-		return p.proceed(c, r, i)
+		return p.proceed(c, r, &on)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -217,11 +218,23 @@ func (h *house) grants() (n int) {
 // interaction is the one that an answer sends the browser to.
 func (s *service) interaction(a answer) login.Interaction {
 	s.t.Helper()
-	id, ok := strings.CutPrefix(a.Header.Get("Location"), "/authorize/")
-	if a.StatusCode != http.StatusSeeOther || !ok {
+	return must[login.Interaction](s.t)(s.interactions.Get(s.t.Context(), s.browserID(), s.interactionID(a)))
+}
+
+// interactionID is in the address of each of its pages.
+func (s *service) interactionID(a answer) string {
+	s.t.Helper()
+	parts := strings.Split(a.Header.Get("Location"), "/")
+	if a.StatusCode != http.StatusSeeOther || len(parts) < 3 || !slices.Contains([]string{"authorize", "login", "consent"}, parts[1]) {
 		s.t.Fatalf("answer = %d to %q, want an interaction\n%s", a.StatusCode, a.Header.Get("Location"), a.body)
 	}
-	return must[login.Interaction](s.t)(s.interactions.Get(s.t.Context(), s.browserID(), id))
+	return parts[2]
+}
+
+// resume comes back to a request whose page an answer leads to.
+func (s *service) resume(a answer) answer {
+	s.t.Helper()
+	return s.with(s.browser, s.get("/authorize/"+s.interactionID(a), ""))
 }
 
 // browserID is the browser's cookie.

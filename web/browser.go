@@ -59,12 +59,20 @@ func Browser(c echo.Context) string {
 	return browserOf(c, err == nil && s.secure)
 }
 
+// KnownBrowser tells whether the browser that asks has a name already.
+func KnownBrowser(c echo.Context) bool {
+	s, err := serverOf(c)
+	return len(cookieValue(c, err == nil && s.secure, browserName)) == browserLength
+}
+
+// browserName names the cookie of Browser.
+const browserName = "idp"
+
 func browserOf(c echo.Context, secure bool) string {
-	const name = "idp"
-	if value := cookieValue(c, secure, name); len(value) == browserLength {
+	if value := cookieValue(c, secure, browserName); len(value) == browserLength {
 		return value
 	}
-	made := cookie(secure, name, newBrowser())
+	made := cookie(secure, browserName, newBrowser())
 	settle(c, made)
 	return made.Value
 }
@@ -84,6 +92,10 @@ func settle(c echo.Context, made *http.Cookie) {
 		c.Request().AddCookie(made)
 	}
 }
+
+// SetCookie sets a cookie of ours, for the browser and for whatever this request
+// goes on to.
+func SetCookie(c echo.Context, name, value string) { settle(c, Cookie(c, name, value)) }
 
 // SetShown sets the one kind of cookie that is no secret: scripts of ours may
 // read it, in a frame on another site's page too. An empty value takes it away.
@@ -130,7 +142,7 @@ func FormGenuine(c echo.Context) bool {
 		return false
 	}
 	got, err := base64.RawURLEncoding.DecodeString(PostValue(c, formTokenField))
-	browser := cookieValue(c, s.secure, "idp")
+	browser := cookieValue(c, s.secure, browserName)
 	if err != nil || len(got) != 16 || len(browser) != browserLength {
 		return false
 	}

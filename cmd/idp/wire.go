@@ -327,14 +327,14 @@ func (v *services) site() (*web.Server, error) {
 	}
 	signIn, err := login.New(login.Deps{
 		DB: v.db, Interactions: v.interactions, Sessions: v.sessions, Credentials: v.pins, Citizens: v.citizens,
-		Clients: v.clients, Issuer: v.settings.Issuer, ACR: levelPIN, Frames: v.provider.FrontChannel, Lock: v.policy.lock, Observe: v.counters.signedIn,
+		Clients: v.clients, Issuer: v.settings.Issuer, ACR: levelPIN, Onward: v.provider.Onward, Frames: v.provider.FrontChannel, Lock: v.policy.lock, Observe: v.counters.signedIn,
 	})
 	if err != nil {
 		return nil, err
 	}
 	ask, err := consent.NewHandler(consent.HandlerDeps{
 		Consents: v.consents, Interactions: v.interactions, Sessions: v.sessions, Citizens: v.citizens,
-		Clients: v.clients, Authorizations: v.authorizations, Issuer: v.settings.Issuer, LevelACRs: []string{levelPIN}, OfflineFor: v.policy.tokens.Refresh,
+		Clients: v.clients, Onward: v.provider.Onward, Authorizations: v.authorizations, Issuer: v.settings.Issuer, LevelACRs: []string{levelPIN}, OfflineFor: v.policy.tokens.Refresh,
 	})
 	if err != nil {
 		return nil, err
