@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// asked holds the provider's frame in the page, asks it, and gives its answer.
+// frameAsked holds the provider's frame in the page, asks it, and gives its answer.
 // A page asks often: the frame that is there is asked again.
-const asked = `(async (address, message) => {
+const frameAsked = `(async (address, message) => {
 	let frame = document.querySelector('iframe');
 	if (!frame) {
 		frame = document.createElement('iframe');
@@ -27,7 +27,7 @@ const asked = `(async (address, message) => {
 // polls fails unless the provider's frame in this page gives that answer.
 func (p *person) polls(h *house, message, want string) *person {
 	p.t.Helper()
-	got := p.ask(fmt.Sprintf(asked, h.settings.Issuer+"/session/check", message))
+	got := p.ask(fmt.Sprintf(frameAsked, h.settings.Issuer+"/session/check", message))
 	if got != h.settings.Issuer+" "+want {
 		p.t.Errorf("the frame answers %q to %q, want %s", got, message, want)
 	}
