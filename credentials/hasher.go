@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,11 @@ type HasherDeps struct {
 	// Workers hashes run at once, as many as this process has processors when
 	// zero; Queue more may wait, 32 for each worker when zero.
 	Workers, Queue int
+	// Program is this program, for hashes to run in processes of their own: it
+	// is started as "Program hash-apart" and has to call HashApart. Without it
+	// hashes run in this process, and where it cannot be started.
+	Program string
+	Logger  *slog.Logger
 }
 
 // Hasher runs Argon2id, so many at a time: each takes tens of megabytes and a
@@ -54,6 +60,7 @@ type Hasher struct {
 	inside  atomic.Int64
 	waiting atomic.Int64
 	last    atomic.Int64 // duration of the latest hash
+	apart   *apart       // nil: hashes run in this process
 
 	mu     sync.Mutex
 	cost   Cost
@@ -74,13 +81,22 @@ func NewHasher(d HasherDeps) (*Hasher, error) {
 	if d.Queue <= 0 {
 		d.Queue = 32 * d.Workers
 	}
-	return &Hasher{db: d.DB, wanted: d.Cost, slots: make(chan struct{}, d.Workers), limit: int64(d.Workers + d.Queue)}, nil
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	h := &Hasher{db: d.DB, wanted: d.Cost, slots: make(chan struct{}, d.Workers), limit: int64(d.Workers + d.Queue)}
+	if d.Program != "" && !Measuring {
+		h.apart = &apart{program: d.Program, rest: rest, log: d.Logger}
+	}
+	return h, nil
 }
 
-// Workers is how many hashes run at once. A process that serves others beside
-// them lets the runtime have as many processors more (GOMAXPROCS): it takes one
-// back from a hash after 10 ms at the earliest.
-func (h *Hasher) Workers() int { return cap(h.slots) }
+// Close ends the processes that hash. Whatever is hashed later is hashed here.
+func (h *Hasher) Close() {
+	if h.apart != nil {
+		h.apart.close()
+	}
+}
 
 // Waiting is how many verifications wait for a processor, for the metrics.
 func (h *Hasher) Waiting() int { return int(h.waiting.Load()) }
@@ -119,9 +135,22 @@ func (p *place) argon2(ctx context.Context, cost Cost, secret, salt []byte) ([]b
 	}
 	defer func() { <-p.h.slots }()
 	start := time.Now()
-	sum := stretch(secret, salt, cost)
+	sum, err := p.h.stretch(ctx, secret, salt, cost)
+	if err != nil {
+		return nil, fmt.Errorf("hash a PIN: %w", err)
+	}
 	p.h.last.Store(int64(time.Since(start)))
 	return sum, nil
+}
+
+func (h *Hasher) stretch(ctx context.Context, secret, salt []byte, cost Cost) ([]byte, error) {
+	if h.apart != nil {
+		sum, err := h.apart.stretch(ctx, secret, salt, cost)
+		if !errors.Is(err, errApart) {
+			return sum, err
+		}
+	}
+	return stretch(secret, salt, cost), nil
 }
 
 // fresh is how long a node may go on with a cost that another has changed.

@@ -58,7 +58,7 @@ func (c *demoCommand) run(i *invocation, dir string) error {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(i.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	v, err := wire(i.ctx, s, options{logger: logger, open: openDatabase, migrate: true})
+	v, err := wire(i.ctx, s, options{logger: logger, open: openDatabase, migrate: true, self: i.self})
 	if err != nil {
 		return err
 	}

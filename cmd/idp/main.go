@@ -10,12 +10,27 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"ente.example/idp/credentials"
 )
 
+// self starts what runs here once more, also when a newer program lies in its
+// place. Linux has it; elsewhere hashes stay in the serving process.
+const self = "/proc/self/exe"
+
 func main() {
+	if hashing() {
+		if credentials.HashApart(os.Stdin, os.Stdout) != nil {
+			os.Exit(exitRefused)
+		}
+		os.Exit(exitDone)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	p := program{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()}
+	p := program{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(), self: self}
 	code := p.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
 }
+
+// hashing reports whether serve has started this process for its hashes alone.
+func hashing() bool { return len(os.Args) == 2 && os.Args[1] == credentials.HashArgument }

@@ -24,6 +24,8 @@ type program struct {
 	out     io.Writer
 	err     io.Writer
 	environ []string
+	// self starts this program once more, for its hashes; none where it is "".
+	self string
 }
 
 // commands is the command line. Every command takes the settings, so that

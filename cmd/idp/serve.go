@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -60,23 +59,14 @@ func (c *serveCommand) Run(i *invocation) error {
 		}
 		return db, nil
 	}
-	v, err := wire(i.ctx, i.settings, options{logger: logger, open: open, migrate: c.Migrate})
+	v, err := wire(i.ctx, i.settings, options{logger: logger, open: open, migrate: c.Migrate, self: i.self})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = v.close() }()
-	processorsFor(v.hasher.Workers())
 	return v.serve(i.ctx, names, func(public, admin net.Addr) {
 		logger.Info("serving", "issuer", v.settings.Issuer, "listen", public.String(), "admin", admin.String(), "version", version().Version)
 	})
-}
-
-// processorsFor lets the runtime run that many hashes beside everything else:
-// were they to share its processors, a token would wait for somebody's PIN.
-func processorsFor(hashes int) {
-	if others := runtime.GOMAXPROCS(0); others <= runtime.NumCPU() { // once in a process
-		runtime.GOMAXPROCS(others + hashes)
-	}
 }
 
 // serve runs the listeners and the workers named until ctx ends.

@@ -46,6 +46,7 @@ type services struct {
 	metrics  *prometheus.Registry
 	counters *counters
 	network  delivery.Network // how gateways are reached
+	self     string
 
 	db           *database.DB
 	keys         *secrets.Ring
@@ -80,6 +81,7 @@ type options struct {
 	// migrated skips the check of the schema, which serve --migrate makes good
 	migrate bool
 	network delivery.Network
+	self    string // this program, for hashes in processes of their own
 }
 
 func openDatabase(ctx context.Context, url string) (*database.DB, error) {
@@ -89,7 +91,7 @@ func openDatabase(ctx context.Context, url string) (*database.DB, error) {
 // wire builds the services. What must follow from a rule but lives above it is
 // handed down here as a function.
 func wire(ctx context.Context, s settings, o options) (_ *services, err error) {
-	v := &services{settings: s, logger: o.logger, metrics: prometheus.NewRegistry(), network: o.network}
+	v := &services{settings: s, logger: o.logger, metrics: prometheus.NewRegistry(), network: o.network, self: o.self}
 	if err := s.check(); err != nil {
 		return nil, err
 	}
@@ -204,7 +206,7 @@ func (v *services) people() (err error) {
 
 // services are the PIN and what a sign-in leaves behind.
 func (v *services) services() (err error) {
-	v.hasher, err = credentials.NewHasher(credentials.HasherDeps{DB: v.db, Cost: v.policy.hash})
+	v.hasher, err = credentials.NewHasher(credentials.HasherDeps{DB: v.db, Cost: v.policy.hash, Program: v.self, Logger: v.logger})
 	if err != nil {
 		return err
 	}
@@ -356,4 +358,7 @@ func (v *services) site() (*web.Server, error) {
 }
 
 // close lets go of the database.
-func (v *services) close() error { return v.db.Close() }
+func (v *services) close() error {
+	v.hasher.Close()
+	return v.db.Close()
+}
