@@ -3,6 +3,7 @@ package consent
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"ente.example/idp/citizens"
 	"ente.example/idp/login"
@@ -27,7 +28,7 @@ type subject struct {
 }
 
 // catalogue lists every claim, in the order of the page.
-func catalogue() []claim {
+var catalogue = sync.OnceValue(func() []claim {
 	return []claim{
 		stated("name", "profile", func(s subject) string { return strings.TrimSpace(s.GivenName + " " + s.FamilyName) }),
 		stated("given_name", "profile", func(s subject) string { return s.GivenName }),
@@ -43,7 +44,7 @@ func catalogue() []claim {
 		{"address", "address", address, func(s subject) string { return formatted(s.Residence) }},
 		stated("pin_kind", "pin", func(s subject) string { return s.kind }),
 	}
-}
+})
 
 // stated is a claim whose value is a text, and the page shows just that.
 func stated(name, scope string, of func(subject) string) claim {

@@ -84,6 +84,9 @@ const (
 // and not with the weight of never.
 func wantsToken(c echo.Context) bool {
 	accept := strings.Join(c.Request().Header.Values(echo.HeaderAccept), ",")
+	if accept == "" {
+		return false
+	}
 	for kind := range strings.SplitSeq(accept[:min(len(accept), maxAccept)], ",") {
 		name, parameters, err := mime.ParseMediaType(kind)
 		if err == nil && name == introspectionType {

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -71,8 +72,7 @@ func parseForm(c echo.Context) (form, error) {
 }
 
 func readBody(r *http.Request) (form, error) {
-	kind, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
-	if err != nil || kind != formContentType {
+	if !isFormType(r.Header.Get(echo.HeaderContentType)) {
 		return form{}, oauthError(codeInvalidRequest, "the body must be "+formContentType, http.StatusUnsupportedMediaType)
 	}
 	body, err := io.ReadAll(r.Body)
@@ -80,6 +80,15 @@ func readBody(r *http.Request) (form, error) {
 		return form{}, readError(err)
 	}
 	return parseParameters(string(body))
+}
+
+// isFormType does not take what nearly everybody sends apart.
+func isFormType(content string) bool {
+	if content == formContentType {
+		return true
+	}
+	kind, _, err := mime.ParseMediaType(content)
+	return err == nil && kind == formContentType
 }
 
 // readError tells a body that is too large, which web has cut off, from one
@@ -106,21 +115,24 @@ func parseParameters(raw string) (form, error) {
 	if err != nil {
 		return form{}, badRequest(codeInvalidRequest, "the parameters are not properly encoded")
 	}
-	f := form{values: url.Values{}}
+	f := form{values: values}
 	for name, all := range values {
 		if len(all) > 1 && name != "resource" {
 			f.repeated = append(f.repeated, name)
 		}
-		for _, v := range all {
-			if !clean(v) || !clean(name) {
-				return form{}, badRequest(codeInvalidRequest, "a parameter is not valid text")
-			}
-			if v != "" {
-				f.values.Add(name, v)
-			}
+		if !clean(name) || !allClean(all) {
+			return form{}, badRequest(codeInvalidRequest, "a parameter is not valid text")
+		}
+		values[name] = slices.DeleteFunc(all, func(v string) bool { return v == "" })
+		if len(values[name]) == 0 {
+			delete(values, name)
 		}
 	}
 	return f, nil
+}
+
+func allClean(values []string) bool {
+	return !slices.ContainsFunc(values, func(v string) bool { return !clean(v) })
 }
 
 func clean(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
