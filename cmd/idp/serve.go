@@ -5,12 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -38,7 +36,9 @@ const mostPerAddress = 256
 
 // Run serves until SIGTERM, then drains and returns nil (exit 0).
 func (c *serveCommand) Run(i *invocation) error {
-	logger, err := newLogger(i, i.settings)
+	lines := &gathered{to: i.err} // standard output stays free
+	defer lines.flush()
+	logger, err := newLogger(lines, i.settings)
 	if err != nil {
 		return err
 	}
@@ -64,6 +64,7 @@ func (c *serveCommand) Run(i *invocation) error {
 		return err
 	}
 	defer func() { _ = v.close() }()
+	spareCollector(i.ctx, v.policy.hash)
 	return v.serve(i.ctx, names, func(public, admin net.Addr) {
 		logger.Info("serving", "issuer", v.settings.Issuer, "listen", public.String(), "admin", admin.String(), "version", version().Version)
 	})
@@ -232,17 +233,4 @@ func lockServe(db *database.DB) (unlock func(), err error) {
 		return func() {}, errors.Join(fmt.Errorf("another idp serve runs on %s; SQLite is for one node", db.Path()), f.Close())
 	}
 	return func() { _ = f.Close() }, nil
-}
-
-// newLogger writes to standard error, so that standard output stays free.
-func newLogger(i *invocation, s settings) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
-		return nil, fmt.Errorf("log-level %q is none of debug, info, warn, error", s.LogLevel)
-	}
-	o := &slog.HandlerOptions{Level: level}
-	if strings.EqualFold(s.LogFormat, "text") {
-		return slog.New(slog.NewTextHandler(i.err, o)), nil
-	}
-	return slog.New(slog.NewJSONHandler(i.err, o)), nil
 }
