@@ -5,7 +5,8 @@
 // taken out, moved or cut off without notice.
 //
 // It stands on database and citizens (for their ids) and owns the tables
-// audit_events and audit_head.
+// audit_queue, audit_chain and audit_head; the view audit_events shows the
+// events of both.
 package audit
 
 import (
@@ -93,8 +94,8 @@ func New(d Deps) (*Log, error) {
 	return &Log{db: d.DB, signer: d.Signer, verifier: d.Verifier, anchors: d.Anchors, node: d.Node, holder: uuid.NewString()}, nil
 }
 
-// Record writes events with the transaction of ctx, in one statement. It
-// refuses to work outside one.
+// Record writes events with the transaction of ctx, in one statement, which may
+// travel with the commit and fail there. It refuses to work outside one.
 func (l *Log) Record(ctx context.Context, events ...Event) error {
 	if !database.Inside(ctx) {
 		return ErrNoTransaction

@@ -3,6 +3,9 @@ package audit_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -79,9 +82,9 @@ func (f fixture) verify(t *testing.T) audit.Report {
 // tamper does what only the database's owner can: it drops the guards first.
 func (f fixture) tamper(t *testing.T, statements ...string) {
 	t.Helper()
-	guards := []string{"DROP TRIGGER audit_events_guard", "DROP TRIGGER audit_events_delete"}
+	guards := []string{"DROP TRIGGER audit_chain_update", "DROP TRIGGER audit_chain_delete"}
 	if f.db.Dialect() == database.Postgres {
-		guards = []string{"ALTER TABLE audit_events DISABLE TRIGGER ALL"}
+		guards = []string{"ALTER TABLE audit_chain DISABLE TRIGGER ALL"}
 	}
 	for _, q := range append(guards, statements...) {
 		if err := f.db.Write(t.Context()).Exec(q).Error; err != nil {
@@ -155,6 +158,36 @@ func TestChainVerifies(t *testing.T) {
 	})
 }
 
+// The export is enough for a verifier that knows only SHA-256 and RFC 8785.
+func TestExportVerifiesElsewhere(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		f := fresh(t, db)
+		f.record(t, 3)
+		f.chain(t)
+		var out bytes.Buffer
+		if _, err := f.Export(t.Context(), &out); err != nil {
+			t.Fatal(err)
+		}
+		prev := make([]byte, 32)
+		for d := json.NewDecoder(&out); d.More(); {
+			var line struct {
+				Hash  string
+				Event map[string]any // encoded again with its members sorted
+			}
+			var canonical bytes.Buffer
+			e := json.NewEncoder(&canonical)
+			e.SetEscapeHTML(false)
+			if err := errors.Join(d.Decode(&line), e.Encode(line.Event)); err != nil {
+				t.Fatal(err)
+			}
+			sum := sha256.Sum256(append(prev, bytes.TrimSpace(canonical.Bytes())...))
+			if prev = sum[:]; hex.EncodeToString(prev) != line.Hash {
+				t.Errorf("%v has the hash %s", line.Event, line.Hash)
+			}
+		}
+	})
+}
+
 func TestEventsAreAppendOnly(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		f := fresh(t, db)
@@ -165,11 +198,22 @@ func TestEventsAreAppendOnly(t *testing.T) {
 				t.Errorf("%s went through", q)
 			}
 		}
-		refused("UPDATE audit_events SET reason = 'x'")
-		refused("DELETE FROM audit_events")
+		copied := "INSERT INTO audit_chain SELECT id, at, node_at, node, type, outcome, actor_kind, actor_id, subject, client_id, session, " +
+			"request_id, ip, port, user_agent, 'x', details, 7, hash, hash FROM audit_queue, audit_head"
+		refused("UPDATE audit_queue SET reason = 'x'")
+		refused("DELETE FROM audit_queue")
+		if err := db.InTx(t.Context(), func(ctx context.Context) error {
+			return errors.Join(db.Write(ctx).Exec(copied).Error, db.Write(ctx).Exec("DELETE FROM audit_queue").Error)
+		}); err == nil {
+			t.Error("an event moved into the chain as another")
+		}
 		f.chain(t)
-		refused("UPDATE audit_events SET seq = 2")
-		refused("UPDATE audit_events SET reason = 'x', seq = 2")
+		refused("UPDATE audit_chain SET seq = 2")
+		refused("UPDATE audit_chain SET reason = 'x'")
+		refused("DELETE FROM audit_chain")
+		if got := f.verify(t); !got.OK || got.Events != 1 {
+			t.Errorf("Verify = %+v", got)
+		}
 	})
 }
 
@@ -178,14 +222,14 @@ func TestVerifyFindsTampering(t *testing.T) {
 		tamper []string
 		want   audit.Finding
 	}{
-		"altered":   {[]string{"UPDATE audit_events SET outcome = 'success' WHERE seq = 4"}, audit.Finding{Seq: 4, Kind: audit.Altered}},
-		"missing":   {[]string{"DELETE FROM audit_events WHERE seq = 4"}, audit.Finding{Seq: 4, Kind: audit.Missing}},
-		"closed up": {[]string{"DELETE FROM audit_events WHERE seq = 6", "UPDATE audit_events SET seq = 6 WHERE seq = 7"}, audit.Finding{Seq: 6, Kind: audit.Missing}},
-		"reordered": {[]string{"UPDATE audit_events SET seq = 99 WHERE seq = 3", "UPDATE audit_events SET seq = 3 WHERE seq = 4",
-			"UPDATE audit_events SET seq = 4 WHERE seq = 99"}, audit.Finding{Seq: 3, Kind: audit.Reordered}},
-		"truncated": {[]string{"DELETE FROM audit_events WHERE seq > 5"}, audit.Finding{Seq: 6, Kind: audit.Truncated}},
-		"truncated with its head": {[]string{"DELETE FROM audit_events WHERE seq > 5",
-			"UPDATE audit_head SET seq = 5, hash = (SELECT hash FROM audit_events WHERE seq = 5)"}, audit.Finding{Seq: 6, Kind: audit.Truncated}},
+		"altered":   {[]string{"UPDATE audit_chain SET outcome = 'success' WHERE seq = 4"}, audit.Finding{Seq: 4, Kind: audit.Altered}},
+		"missing":   {[]string{"DELETE FROM audit_chain WHERE seq = 4"}, audit.Finding{Seq: 4, Kind: audit.Missing}},
+		"closed up": {[]string{"DELETE FROM audit_chain WHERE seq = 6", "UPDATE audit_chain SET seq = 6 WHERE seq = 7"}, audit.Finding{Seq: 6, Kind: audit.Missing}},
+		"reordered": {[]string{"UPDATE audit_chain SET seq = 99 WHERE seq = 3", "UPDATE audit_chain SET seq = 3 WHERE seq = 4",
+			"UPDATE audit_chain SET seq = 4 WHERE seq = 99"}, audit.Finding{Seq: 3, Kind: audit.Reordered}},
+		"truncated": {[]string{"DELETE FROM audit_chain WHERE seq > 5"}, audit.Finding{Seq: 6, Kind: audit.Truncated}},
+		"truncated with its head": {[]string{"DELETE FROM audit_chain WHERE seq > 5",
+			"UPDATE audit_head SET seq = 5, hash = (SELECT hash FROM audit_chain WHERE seq = 5)"}, audit.Finding{Seq: 6, Kind: audit.Truncated}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			databasetest.Each(t, func(t *testing.T, db *database.DB) {
@@ -211,7 +255,7 @@ func TestVerifyFindsARewrittenChain(t *testing.T) {
 		f.record(t, 3)
 		f.chain(t)
 		f.anchor(t)
-		f.tamper(t, "DELETE FROM audit_events", "UPDATE audit_head SET seq = 0, hash = "+map[database.Dialect]string{
+		f.tamper(t, "DELETE FROM audit_chain", "UPDATE audit_head SET seq = 0, hash = "+map[database.Dialect]string{
 			database.Postgres: `decode(repeat('00', 32), 'hex')`, database.SQLite: "zeroblob(32)"}[db.Dialect()])
 		f.record(t, 3)
 		f.chain(t)

@@ -137,13 +137,32 @@ func (r row) digest(prev []byte) ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
-// document is the event as it is hashed and exported.
-func (r row) document() map[string]any {
-	return map[string]any{
-		"id": r.ID, "at": stamp(r.At.Time), "node_at": stamp(r.NodeAt.Time), "node": r.Node, "type": r.Type, "outcome": r.Outcome,
-		"actor_kind": r.ActorKind, "actor_id": r.ActorID, "subject": r.Subject, "client_id": r.ClientID, "session": r.Session,
-		"request_id": r.RequestID, "ip": r.IP, "port": r.Port, "user_agent": r.UserAgent, "reason": r.Reason,
-		"details": json.RawMessage(r.Details),
+// document is the event as it is hashed and exported, in RFC 8785's order.
+type document struct {
+	ActorID   string          `json:"actor_id"`
+	ActorKind string          `json:"actor_kind"`
+	At        string          `json:"at"`
+	ClientID  string          `json:"client_id"`
+	Details   json.RawMessage `json:"details"`
+	ID        string          `json:"id"`
+	IP        string          `json:"ip"`
+	Node      string          `json:"node"`
+	NodeAt    string          `json:"node_at"`
+	Outcome   string          `json:"outcome"`
+	Port      int             `json:"port"`
+	Reason    string          `json:"reason"`
+	RequestID string          `json:"request_id"`
+	Session   string          `json:"session"`
+	Subject   string          `json:"subject"`
+	Type      string          `json:"type"`
+	UserAgent string          `json:"user_agent"`
+}
+
+func (r row) document() document {
+	return document{
+		ActorID: r.ActorID, ActorKind: r.ActorKind, At: stamp(r.At.Time), ClientID: r.ClientID, Details: json.RawMessage(r.Details),
+		ID: r.ID, IP: r.IP, Node: r.Node, NodeAt: stamp(r.NodeAt.Time), Outcome: r.Outcome, Port: r.Port, Reason: r.Reason,
+		RequestID: r.RequestID, Session: r.Session, Subject: r.Subject, Type: r.Type, UserAgent: r.UserAgent,
 	}
 }
 

@@ -4,14 +4,16 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
 	"ente.example/idp/database"
 )
 
-// row is a line of audit_events. The table's triggers let nothing change but
-// the last three columns, once.
+// row is an event: a line of audit_queue until it is chained, and then of
+// audit_chain, with the last three columns. The triggers of both tables let no
+// event change, and none go but from the queue into the chain.
 type row struct {
 	ID        string
 	At        database.Time
@@ -37,12 +39,20 @@ type row struct {
 
 const columns = "id, at, node_at, node, type, outcome, actor_kind, actor_id, subject, client_id, session, request_id, ip, port, user_agent, reason, details"
 
+func (r *row) fields() []any {
+	return []any{
+		&r.ID, &r.At, &r.NodeAt, &r.Node, &r.Type, &r.Outcome, &r.ActorKind, &r.ActorID, &r.Subject, &r.ClientID, &r.Session,
+		&r.RequestID, &r.IP, &r.Port, &r.UserAgent, &r.Reason, &r.Details,
+	}
+}
+
+// insert may leave the statement to travel with the commit.
 func (l *Log) insert(ctx context.Context, rows []row) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	var q strings.Builder
-	q.WriteString("INSERT INTO audit_events (" + columns + ") VALUES ")
+	q.WriteString("INSERT INTO audit_queue (" + columns + ") VALUES ")
 	args := make([]any, 0, 17*len(rows))
 	now, local := l.db.NowExpr(), database.Truncate(time.Now())
 	for i, r := range rows {
@@ -88,14 +98,20 @@ func (l *Log) release(ctx context.Context) error {
 	return l.db.Write(ctx).Exec("UPDATE audit_head SET leased_till = NULL WHERE id = 1 AND leased_by = ?", l.holder).Error
 }
 
+// unchained are the first events of the queue.
 func (l *Log) unchained(ctx context.Context, limit int) ([]row, error) {
-	var rows []row
-	err := l.db.Read(ctx).Raw("SELECT "+columns+" FROM audit_events WHERE seq IS NULL ORDER BY id LIMIT ?", limit).Scan(&rows).Error
+	rows := make([]row, 0, limit)
+	err := l.db.Reader(ctx).All("SELECT "+columns+" FROM audit_queue ORDER BY id LIMIT ?", []any{limit}, func(one database.Row) error {
+		var r row
+		err := one.Scan(r.fields()...)
+		rows = append(rows, r)
+		return err
+	})
 	return rows, err
 }
 
 func (l *Log) countUnchained(ctx context.Context) (n int64, err error) {
-	err = l.db.Read(ctx).Raw("SELECT count(*) FROM audit_events WHERE seq IS NULL").Scan(&n).Error
+	err = l.db.Read(ctx).Raw("SELECT count(*) FROM audit_queue").Scan(&n).Error
 	return n, err
 }
 
@@ -107,9 +123,21 @@ type chainLink struct {
 	Hash string `json:"hash"`
 }
 
-// chain writes the numbers and hashes of rows in one statement and moves the
-// head, which lockHead has locked. They are one parameter, so that a batch of
-// any length is the same statement, parsed once.
+// What moves a batch from the queue into the chain. The links are one parameter,
+// so that a batch of any length is the same statement, parsed once.
+const (
+	movePostgres = `WITH moved AS (DELETE FROM audit_queue USING json_to_recordset(?::text::json) AS link(id uuid, seq bigint, prev text, hash text)
+			WHERE audit_queue.id = link.id RETURNING audit_queue.*, link.seq, link.prev, link.hash)
+		INSERT INTO audit_chain (` + columns + `, seq, prev_hash, hash)
+		SELECT ` + columns + `, seq, decode(prev, 'hex'), decode(hash, 'hex') FROM moved`
+	copySQLite = `INSERT INTO audit_chain (` + columns + `, seq, prev_hash, hash)
+		SELECT audit_queue.*, value ->> 'seq', unhex(value ->> 'prev'), unhex(value ->> 'hash')
+		FROM json_each(?) JOIN audit_queue ON audit_queue.id = value ->> 'id'`
+	leaveSQLite = `DELETE FROM audit_queue WHERE id IN (SELECT value ->> 'id' FROM json_each(?))`
+)
+
+// chain moves rows from the queue into the chain, and its head, which lockHead
+// has locked.
 func (l *Log) chain(ctx context.Context, rows []row) error {
 	links := make([]chainLink, len(rows))
 	for i, r := range rows {
@@ -119,28 +147,37 @@ func (l *Log) chain(ctx context.Context, rows []row) error {
 	if err != nil {
 		return err
 	}
-	q := `UPDATE audit_events SET seq = c.seq, prev_hash = decode(c.prev, 'hex'), hash = decode(c.hash, 'hex')
-		FROM json_to_recordset(?::text::json) AS c(id uuid, seq bigint, prev text, hash text) WHERE audit_events.id = c.id`
-	if l.db.Dialect() == database.SQLite {
-		q = `UPDATE audit_events SET seq = value ->> 'seq', prev_hash = unhex(value ->> 'prev'), hash = unhex(value ->> 'hash')
-			FROM json_each(?) WHERE audit_events.id = value ->> 'id'`
-	}
-	if err := l.db.Write(ctx).Exec(q, string(doc)).Error; err != nil {
+	if err := l.move(ctx, string(doc), len(rows)); err != nil {
 		return err
 	}
 	last := rows[len(rows)-1]
-	return l.db.Write(ctx).Exec("UPDATE audit_head SET seq = ?, hash = ? WHERE id = 1", *last.Seq, last.Hash).Error
+	return l.db.Writer(ctx).Later("UPDATE audit_head SET seq = ?, hash = ? WHERE id = 1", *last.Seq, last.Hash)
+}
+
+func (l *Log) move(ctx context.Context, links string, count int) error {
+	w, q := l.db.Writer(ctx), movePostgres
+	if l.db.Dialect() == database.SQLite {
+		q = copySQLite
+	}
+	n, err := w.Do(q, links)
+	if err == nil && n != int64(count) {
+		err = fmt.Errorf("%d of %d events moved into the chain", n, count)
+	}
+	if err != nil || l.db.Dialect() != database.SQLite {
+		return err
+	}
+	return w.Later(leaveSQLite, links)
 }
 
 func (l *Log) chained(ctx context.Context, after int64, limit int) ([]row, error) {
 	var rows []row
-	err := l.db.Read(ctx).Raw("SELECT "+columns+", seq, prev_hash, hash FROM audit_events WHERE seq > ? ORDER BY seq LIMIT ?",
+	err := l.db.Read(ctx).Raw("SELECT "+columns+", seq, prev_hash, hash FROM audit_chain WHERE seq > ? ORDER BY seq LIMIT ?",
 		after, limit).Scan(&rows).Error
 	return rows, err
 }
 
 func (l *Log) hasHash(ctx context.Context, hash []byte) (bool, error) {
 	var n int64
-	err := l.db.Read(ctx).Raw("SELECT count(*) FROM audit_events WHERE hash = ?", hash).Scan(&n).Error
+	err := l.db.Read(ctx).Raw("SELECT count(*) FROM audit_chain WHERE hash = ?", hash).Scan(&n).Error
 	return n > 0, err
 }

@@ -69,7 +69,7 @@ func (o options) full(ctx context.Context, out io.Writer, dir string) error {
 	if err != nil {
 		return err
 	}
-	y := render.Years{Rows: rows.String(), Ratios: ratios(all), PerEvent: float64(held.Bytes["audit_events"]) / float64(held.Rows["audit_events"])}
+	y := render.Years{Rows: rows.String(), Ratios: ratios(all), PerEvent: float64(held.Bytes["audit_chain"]) / float64(held.Rows["audit_chain"])}
 	if y.Asked, err = chained(ctx, f[0], f[1]); err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func filled(t *testing.T, s *server) {
 		}
 	}
 	// here the one sign-in that leaves the models has added its own
-	for table, n := range map[string]int{"sessions": 10, "grants": 50, "consents": 100, "interactions": 20, "audit_events": 1000} {
+	for table, n := range map[string]int{"sessions": 10, "grants": 50, "consents": 100, "interactions": 20, "audit_chain": 1000} {
 		if more[table] < int64(n) || more[table] > int64(n)+20 {
 			t.Errorf("%d more rows in %s, want %d and a few", more[table], table, n)
 		}
@@ -94,7 +94,7 @@ func explained(t *testing.T, s *server, o options) {
 			}
 		}
 	}
-	if found["INSERT audit_events"] != 1 {
+	if found["INSERT audit_queue"] != 1 {
 		t.Errorf("an exchange asks for %v, want one INSERT of the audit", found)
 	}
 	for _, g := range grown {

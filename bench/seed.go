@@ -91,7 +91,7 @@ func copies(s size) []copying {
 		{"interactions", "", s.interactions, map[string]string{
 			"id_hash": hash("interaction"), "browser_hash": hash("browser"), "sealed": "NULL", "ended_at": "now()", "expires_at": "now() - g % 36000 * interval '1 second'",
 		}},
-		{"audit_events", "", s.events, map[string]string{"id": id(5), "at": ago("0 days"), "seq": "-g", "subject": person + "::text"}},
+		{"audit_chain", "", s.events, map[string]string{"id": id(5), "at": ago("0 days"), "seq": "-g", "subject": person + "::text"}},
 	}
 }
 

@@ -277,7 +277,7 @@ func TestNoChangeWithoutItsRecord(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		f := newFixture(t, db, clients.Policy{})
 		made := f.register(web())
-		f.must(db.Write(f.ctx).Exec("ALTER TABLE audit_events RENAME TO elsewhere").Error)
+		f.must(db.Write(f.ctx).Exec("ALTER TABLE audit_queue RENAME TO elsewhere").Error)
 		if _, err := f.Register(f.ctx, f.by, web()); err == nil {
 			t.Error("registered without a record")
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pressly/goose/v3"
 
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
@@ -22,7 +23,7 @@ import (
 func schema(t *testing.T, db *database.DB) []string {
 	t.Helper()
 	columns := `SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable AS line
-		FROM information_schema.columns WHERE table_schema = 'public'`
+		FROM information_schema.columns JOIN pg_tables ON tablename = table_name AND schemaname = table_schema WHERE table_schema = 'public'`
 	indexes := `SELECT tablename || ' ' || indexname || CASE WHEN indexdef LIKE 'CREATE UNIQUE%' THEN ' unique' ELSE '' END
 		|| CASE WHEN indexdef LIKE '% WHERE %' THEN ' partial' ELSE '' END AS line
 		FROM pg_indexes WHERE schemaname = 'public' AND indexname NOT LIKE '%\_pkey'`
@@ -161,5 +162,38 @@ func TestGrowingTablesExpire(t *testing.T) {
 		if !found {
 			t.Errorf("%s", fmt.Sprintf("table %s has no column that says when a row may go", table))
 		}
+	}
+}
+
+// What was numbered before the queue came stands in the chain, what was not in
+// the queue, and whoever reads sees both.
+func TestAuditFindsItsPlaces(t *testing.T) {
+	const event = `INSERT INTO audit_events (id, at, node_at, node, type, outcome, actor_kind, actor_id, subject, client_id, session,
+		request_id, ip, port, user_agent, reason, details, seq, prev_hash, hash)
+		SELECT '0190000%d-0000-7000-8000-000000000000', '2026-01-01 00:00:00+00:00', '2026-01-01 00:00:00+00:00', '', 'sign-in', 'success', '', '', 's', '', '',
+			'', '', 0, '', '', '{}', %s FROM audit_head`
+	for name, url := range map[goose.Dialect]string{
+		goose.DialectSQLite3: "sqlite:" + filepath.Join(t.TempDir(), "old.db"), goose.DialectPostgres: databasetest.Empty(t),
+	} {
+		t.Run(string(name), func(t *testing.T) {
+			db := open(t, url)
+			old, err := goose.NewProvider(name, db.SQL(), os.DirFS(string(db.Dialect())))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = old.UpTo(t.Context(), 28)
+			for i, chained := range []string{"1, hash, hash", "2, hash, hash", "NULL, NULL, NULL"} {
+				err = errors.Join(err, db.Write(t.Context()).Exec(fmt.Sprintf(event, i, chained)).Error)
+			}
+			if _, failed := migrations.Up(t.Context(), db); err != nil || failed != nil {
+				t.Fatal(err, failed)
+			}
+			for q, want := range map[string]int{"audit_chain": 2, "audit_queue": 1, "audit_events": 3, "audit_events WHERE seq = 2": 1, "audit_events WHERE seq IS NULL": 1} {
+				var n int
+				if err := db.Read(t.Context()).Raw("SELECT count(*) FROM " + q).Scan(&n).Error; err != nil || n != want {
+					t.Errorf("%s: %d rows, %v, want %d", q, n, err, want)
+				}
+			}
+		})
 	}
 }

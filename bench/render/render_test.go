@@ -10,7 +10,7 @@ import (
 
 func run(idp, floor, peer float64) Run {
 	return Run{Rounds: 1, Workers: 2, Figures: []Figure{
-		{Scenario: "exchange", Server: "idp", Program: idp / 2, Database: idp / 2, P99: 3, Statements: 3, Rows: map[string]float64{"grants": 1, "audit_events": 2}},
+		{Scenario: "exchange", Server: "idp", Program: idp / 2, Database: idp / 2, P99: 3, Statements: 3, Rows: map[string]float64{"grants": 1, "audit_chain": 2}},
 		{Scenario: "exchange", Server: "floor", Program: floor, P99: 1},
 		{Scenario: "exchange", Server: "peer", Program: peer, P99: 10},
 	}}
@@ -64,7 +64,7 @@ func TestBeforeAndAfter(t *testing.T) {
 	if want := "| exchange | 4.00 | 2.00 | 4.00 | 2.00 | 3.00 → 3.00 |"; !strings.Contains(got, want) {
 		t.Errorf("no %q in\n%s", want, got)
 	}
-	if want := "audit_events 2.00, grants 1.00"; !strings.Contains(got, want) {
+	if want := "audit_chain 2.00, grants 1.00"; !strings.Contains(got, want) {
 		t.Errorf("no %q in\n%s", want, got)
 	}
 }

@@ -172,11 +172,11 @@ func (s *terminal) tamper(seq int) {
 		s.t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	guard := "ALTER TABLE audit_events DISABLE TRIGGER ALL"
+	guard := "ALTER TABLE audit_chain DISABLE TRIGGER ALL"
 	if db.Dialect() == database.SQLite {
-		guard = "DROP TRIGGER audit_events_guard"
+		guard = "DROP TRIGGER audit_chain_update"
 	}
-	for _, q := range []string{guard, "UPDATE audit_events SET reason = 'another' WHERE seq = " + string(rune('0'+seq))} {
+	for _, q := range []string{guard, "UPDATE audit_chain SET reason = 'another' WHERE seq = " + string(rune('0'+seq))} {
 		if _, err := db.SQL().Exec(q); err != nil {
 			s.t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func TestPlans(t *testing.T) {
 			if err != nil {
 				h.t.Fatalf("%s\n%v", q, err)
 			}
-			scans = slices.DeleteFunc(scans, func(what string) bool { return slices.Contains(small, what) || queues[what] })
+			scans = slices.DeleteFunc(scans, func(what string) bool { return slices.Contains(small, what) || slices.Contains(queued, what) || queues[what] })
 			if len(scans) > 0 {
 				h.t.Errorf("reads all of %s:\n%s", strings.Join(scans, ", "), q)
 			}
@@ -42,6 +42,10 @@ func TestPlans(t *testing.T) {
 
 // small are tables of a few rows, which are read whole on purpose.
 var small = []string{"provider_keys", "installation", "audit_head"}
+
+// queued are read along the key that says what has waited longest: all that
+// stands in a queue of its own, a batch at a time.
+var queued = []string{"audit_queue_pkey", "sqlite_autoindex_audit_queue_1"}
 
 // partialIndexes hold what waits for something, a queue at most: those may be
 // read from end to end.
@@ -176,7 +180,7 @@ func sqlitePlan(ctx context.Context, db *database.DB, q string) (tables []string
 		read, whole := strings.CutPrefix(s.Detail, "SCAN ")
 		table, index, indexed := strings.Cut(strings.Replace(read, "COVERING ", "", 1), " USING INDEX ")
 		switch {
-		case !whole || strings.Contains(q, "WITH "+table) || strings.HasSuffix(table, "CONSTANT ROWS"): // found by a condition, or the statement's own
+		case !whole || own(q, table): // found by a condition, or the statement's own
 		case indexed:
 			tables = append(tables, index)
 		default:
@@ -184,6 +188,13 @@ func sqlitePlan(ctx context.Context, db *database.DB, q string) (tables []string
 		}
 	}
 	return tables, nil
+}
+
+// own reports whether what is read whole is of the statement's making, and no
+// table: a subquery's name, or the rows of a parameter.
+func own(q, table string) bool {
+	return strings.Contains(q, "WITH "+table) || strings.Contains(q, ") AS "+table) ||
+		strings.HasSuffix(table, "CONSTANT ROWS") || strings.Contains(table, "VIRTUAL TABLE")
 }
 
 // statements are each once, without what only sets a connection up.
