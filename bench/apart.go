@@ -52,7 +52,7 @@ func (o options) full(ctx context.Context, out io.Writer, dir string) error {
 		return err
 	}
 	about, rows, start := o.describe(ctx, load()), years().part(o.percent), time.Now()
-	if err := f[1].fill(ctx, rows); err != nil {
+	if err := f[1].fill(ctx, copies(rows)); err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintf(out, "%s in %s\n", rows, time.Since(start).Round(time.Second))

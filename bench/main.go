@@ -42,6 +42,7 @@ type options struct {
 	percent                float64
 	flooded                bool
 	nodes                  string
+	swept                  int
 }
 
 func main() {
@@ -59,6 +60,7 @@ func main() {
 	flag.Float64Var(&o.percent, "full", 0, "instead, compare an empty database with so many hundredths of one that holds years")
 	flag.BoolVar(&o.flooded, "flood", false, "instead, answer services while more people sign in than can be hashed for")
 	flag.StringVar(&o.nodes, "nodes", "", "instead, compare so many nodes of one processor on one PostgreSQL: numbers with commas")
+	flag.IntVar(&o.swept, "sweep", 0, "instead, compare with the janitor and without while so many sign-ins a second leave rows that expire; -time is a turn's, 30s at least")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := o.run(ctx, os.Stdout)
@@ -89,6 +91,8 @@ func (o options) run(ctx context.Context, out io.Writer) error {
 		return o.full(ctx, out, dir)
 	case o.flooded:
 		return o.flood(ctx, out, dir)
+	case o.swept > 0:
+		return o.sweeping(ctx, out, dir)
 	case o.nodes != "":
 		return o.several(ctx, out, dir)
 	}

@@ -49,6 +49,24 @@ func TestNodesOnAFullDatabase(t *testing.T) {
 	explained(t, s, o)
 }
 
+// Both loads go through at their rate, beside rows that come due.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("IDP_TEST_POSTGRES") == "none" { // make check
+		return
+	}
+	var out bytes.Buffer
+	o := options{rounds: 1, workers: 2, window: 500 * time.Millisecond, swept: 20, save: "-"}
+	if err := o.sweeping(t.Context(), &out, t.TempDir()); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	for _, want := range []string{"| sign-in |", "| refresh |", "0 of 10 | 0 of 10 |", "| grants | 18,"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, &out)
+		}
+	}
+}
+
 // filled copies a ten-thousandth of what years leave.
 func filled(t *testing.T, s *server) {
 	t.Helper()
@@ -57,7 +75,7 @@ func filled(t *testing.T, s *server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.fill(t.Context(), rows); err != nil {
+	if err := s.fill(t.Context(), copies(rows)); err != nil {
 		t.Fatal(err)
 	}
 	after, err := s.counts(t.Context())

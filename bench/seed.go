@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -30,15 +31,23 @@ func (s size) String() string {
 	return fmt.Sprintf("%d citizens, %d sessions, %d grants, %d consents, %d interactions and %d audit events", s.citizens, s.sessions, s.grants, s.consents, s.interactions, s.events)
 }
 
+// fill has somebody leave one row of each kind, and copies them.
+func (s *server) fill(ctx context.Context, list []copying) error {
+	if err := s.driver.Prepare(ctx, 1); err != nil {
+		return err
+	}
+	return seed(ctx, s.database, list)
+}
+
 // seed fills the tables with copies of a row that the program itself has made:
 // what names a row is made anew, all else is as long and as likely as the real
 // thing. Nobody can sign in as one of the copies: their PINs open nothing.
-func seed(ctx context.Context, database *meter.Postgres, s size) error {
+func seed(ctx context.Context, database *meter.Postgres, list []copying) error {
 	conn, err := pgx.Connect(ctx, database.URL())
 	if err != nil {
 		return err
 	}
-	for _, c := range copies(s) {
+	for _, c := range list {
 		if err = c.run(ctx, conn); err != nil {
 			break
 		}
@@ -47,14 +56,6 @@ func seed(ctx context.Context, database *meter.Postgres, s size) error {
 		_, err = conn.Exec(ctx, "VACUUM ANALYZE")
 	}
 	return errors.Join(err, conn.Close(ctx))
-}
-
-// fill has somebody leave one row of each kind, and copies them.
-func (s *server) fill(ctx context.Context, rows size) error {
-	if err := s.driver.Prepare(ctx, 1); err != nil {
-		return err
-	}
-	return seed(ctx, s.database, rows)
 }
 
 // copying is one table: so many rows, with these columns made anew from the
@@ -66,32 +67,56 @@ type copying struct {
 	anew  map[string]string
 }
 
+// numbered is a UUID that tells the table and the row's number.
+func numbered(kind int) string {
+	return fmt.Sprintf("('01900000-%04d-7000-8000-' || lpad(to_hex(g), 12, '0'))::uuid", kind)
+}
+
+func hashed(what string) string { return "sha256(('" + what + "' || g)::bytea)" }
+
 // copies go from those that are pointed to, to those that point.
 func copies(s size) []copying {
-	id := func(kind int) string { // a UUID that tells the table and the number
-		return fmt.Sprintf("('01900000-%04d-7000-8000-' || lpad(to_hex(g), 12, '0'))::uuid", kind)
-	}
 	person := fmt.Sprintf("('01900000-0001-7000-8000-' || lpad(to_hex(1 + g * 7919 %% %d), 12, '0'))::uuid", s.citizens)
-	hash := func(of string) string { return "sha256(('" + of + "' || g)::bytea)" }
 	// spread over ten days that are over, so that nothing is due for the janitor
 	ago := func(days string) string { return "now() - g % 864000 * interval '1 second' + interval '" + days + "'" }
 	return []copying{
-		{"citizens", "", s.citizens, map[string]string{"id": id(1), "fiscal_code_key": hash("cf"), "health_card_key": "NULL", "health_card_number": "NULL", "health_card_expiry": "NULL"}},
-		{"contacts", "kind = 'email'", s.citizens, map[string]string{"citizen_id": id(1), "value_key": hash("mail")}},
-		{"credentials", "state = 'active'", s.citizens, map[string]string{"id": id(2), "citizen_id": id(1), "look_at": "now() + interval '100 days'"}},
+		{"citizens", "", s.citizens, map[string]string{"id": numbered(1), "fiscal_code_key": hashed("cf"), "health_card_key": "NULL", "health_card_number": "NULL", "health_card_expiry": "NULL"}},
+		{"contacts", "kind = 'email'", s.citizens, map[string]string{"citizen_id": numbered(1), "value_key": hashed("mail")}},
+		{"credentials", "state = 'active'", s.citizens, map[string]string{"id": numbered(2), "citizen_id": numbered(1), "look_at": "now() + interval '100 days'"}},
 		{"sessions", "", s.sessions, map[string]string{
-			"id": id(3), "citizen_id": person, "secret_hash": hash("secret"), "browser_hash": hash("browser"),
+			"id": numbered(3), "citizen_id": person, "secret_hash": hashed("secret"), "browser_hash": hashed("browser"),
 			"seen_at": "now()", "expires_at": "now() + interval '8 hours'", "ended_at": "NULL", "end_reason": "NULL",
 		}},
 		{"grants", "", s.grants, map[string]string{
-			"id": id(4), "citizen_id": person, "code_hash": hash("code"), "session_id": "g::text",
-			"refresh_hash": hash("refresh"), "expires_at": ago("30 days"),
+			"id": numbered(4), "citizen_id": person, "code_hash": hashed("code"), "session_id": "g::text",
+			"refresh_hash": hashed("refresh"), "expires_at": ago("30 days"),
 		}},
-		{"consents", "", s.consents, map[string]string{"citizen_id": id(1)}},
+		{"consents", "", s.consents, map[string]string{"citizen_id": numbered(1)}},
 		{"interactions", "", s.interactions, map[string]string{
-			"id_hash": hash("interaction"), "browser_hash": hash("browser"), "sealed": "NULL", "ended_at": "now()", "expires_at": "now() - g % 36000 * interval '1 second'",
+			"id_hash": hashed("interaction"), "browser_hash": hashed("browser"), "sealed": "NULL", "ended_at": "now()", "expires_at": "now() - g % 36000 * interval '1 second'",
 		}},
-		{"audit_chain", "", s.events, map[string]string{"id": id(5), "at": ago("0 days"), "seq": "-g", "subject": person + "::text"}},
+		{"audit_chain", "", s.events, map[string]string{"id": numbered(5), "at": ago("0 days"), "seq": "-g", "subject": person + "::text"}},
+	}
+}
+
+// expiring are rows of each table from which the janitor takes most: so many
+// that for a time some are due every second, at an even rate.
+func expiring(rate float64, time time.Duration) []copying {
+	due := func(memory string) string {
+		return fmt.Sprintf("now() - interval '%s' + g * interval '%f seconds'", memory, 1/rate)
+	}
+	n := int(rate * time.Seconds())
+	return []copying{
+		{"sessions", "", n, map[string]string{
+			"id": numbered(3), "secret_hash": hashed("secret"), "browser_hash": hashed("browser"),
+			"expires_at": due("24 hours"), "ended_at": "now()", "end_reason": "'expired'",
+		}},
+		{"grants", "", n, map[string]string{
+			"id": numbered(4), "code_hash": hashed("code"), "session_id": "g::text", "refresh_hash": hashed("refresh"), "expires_at": due("2 hours"),
+		}},
+		{"interactions", "", n, map[string]string{
+			"id_hash": hashed("interaction"), "browser_hash": hashed("browser"), "sealed": "NULL", "ended_at": "now()", "expires_at": due("24 hours"),
+		}},
 	}
 }
 

@@ -99,6 +99,7 @@ func (s *server) stop() {
 	for _, c := range s.nodes {
 		if c.Process != nil {
 			_ = c.Process.Signal(syscall.SIGTERM)
+			_ = c.Process.Signal(syscall.SIGCONT) // or one that is stopped would never end
 		}
 	}
 	for _, c := range s.nodes {

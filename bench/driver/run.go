@@ -15,6 +15,18 @@ type Load struct {
 	Workers int
 	Count   int
 	Time    time.Duration
+	// Rate, if there is one, is how many begin each second; whoever is late for an
+	// operation has waited for it. Without, each begins when the one before ends.
+	Rate float64
+}
+
+// begins is when the n-th operation of a load does, and whether there is one.
+func (l Load) begins(start time.Time, n int64) (time.Time, bool) {
+	at := time.Now()
+	if l.Rate > 0 {
+		at = start.Add(time.Duration(float64(n-1) / l.Rate * float64(time.Second)))
+	}
+	return at, n <= int64(l.Count) && at.Sub(start) < l.Time
 }
 
 // Report is what the clients saw.
@@ -82,8 +94,12 @@ func (d *Driver) Run(ctx context.Context, s Scenario, l Load) Report {
 	var wg sync.WaitGroup
 	for w := range l.Workers {
 		wg.Go(func() {
-			for begun.Add(1) <= int64(l.Count) && time.Since(start) < l.Time && ctx.Err() == nil {
-				at := time.Now()
+			for ctx.Err() == nil {
+				at, more := l.begins(start, begun.Add(1))
+				if !more {
+					return
+				}
+				time.Sleep(time.Until(at))
 				err := s.do(d, ctx, w)
 				switch {
 				case errors.Is(err, errSpent):
