@@ -117,21 +117,21 @@ func TestStatements(t *testing.T) {
 		code := s.code()
 		reads, writes := split(c.Statements())
 		// the session was seen a moment ago: it is held, and not written again
-		if len(reads) > 3 || c.Commits() != 1 || !slices.Equal(writes, []string{"INSERT grants", "INSERT audit_events"}) {
+		if len(reads) > 3 || c.Commits() != 1 || !slices.Equal(writes, []string{"INSERT grants", "INSERT audit_queue"}) {
 			t.Errorf("authorize: %d reads, %d commits, writes %q", len(reads), c.Commits(), writes)
 		}
 
 		c = databasetest.Count(t, db)
 		tokens := s.exchange(code).ok(t)
 		reads, writes = split(c.Statements())
-		if len(reads) != 1 || c.Commits() != 1 || !slices.Equal(writes, []string{"UPDATE grants", "INSERT audit_events"}) {
+		if len(reads) != 1 || c.Commits() != 1 || !slices.Equal(writes, []string{"UPDATE grants", "INSERT audit_queue"}) {
 			t.Errorf("code exchange: %d reads, %d commits, writes %q", len(reads), c.Commits(), writes)
 		}
 
 		c = databasetest.Count(t, db)
 		s.refresh(tokens["refresh_token"].(string)).ok(t)
 		reads, writes = split(c.Statements())
-		if len(reads) != 1 || c.Commits() != 1 || !slices.Equal(writes, []string{"UPDATE grants", "INSERT audit_events"}) {
+		if len(reads) != 1 || c.Commits() != 1 || !slices.Equal(writes, []string{"UPDATE grants", "INSERT audit_queue"}) {
 			t.Errorf("refresh: %d reads, %d commits, writes %q", len(reads), c.Commits(), writes)
 		}
 
