@@ -90,7 +90,7 @@ func (a accessClaims) confirmed() confirmation {
 // accessToken is an access token that is good now.
 type accessToken struct {
 	accessClaims
-	grant  grantRow // zero for client_credentials
+	grant  grantRow // what standing reads of it; zero for client_credentials
 	client clients.Client
 }
 
@@ -186,7 +186,7 @@ func (p *Provider) hold(ctx context.Context, a *accessToken) (time.Time, error) 
 	if a.GID == "" {
 		return time.Now(), nil
 	}
-	row, err := p.grants.live(ctx, a.GID)
+	row, err := p.grants.standing(ctx, a.GID)
 	if errors.Is(err, errGrantGone) || err == nil && row.ClientID != a.ClientID && a.Actor == nil {
 		return time.Time{}, errNoToken
 	}
