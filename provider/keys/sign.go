@@ -47,17 +47,37 @@ func (k *Set) Sign(ctx context.Context, alg, typ string, claims any) (string, er
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
-	jws, err := signer.Sign(payload)
+	token, err := signer.compact(payload)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
-	return jws.CompactSerialize()
+	return token, nil
 }
 
-// signer signs tokens of one kind; it is made once, and for many at a time.
-func (one *key) signer(typ string) (jose.Signer, error) {
+// signer signs tokens of one kind, for many at a time. All of them begin with
+// the same header, which is written once.
+type signer struct {
+	jose.Signer
+	header string
+}
+
+// compact is RFC 7515 §7.1.
+func (s signer) compact(payload []byte) (string, error) {
+	jws, err := s.Sign(payload)
+	if err != nil {
+		return "", err
+	}
+	const dots = 2
+	text := make([]byte, 0, len(s.header)+dots+(len(payload)+len(jws.Signatures[0].Signature)+dots)*4/3)
+	text = append(append(text, s.header...), '.')
+	text = append(base64.RawURLEncoding.AppendEncode(text, payload), '.')
+	return string(base64.RawURLEncoding.AppendEncode(text, jws.Signatures[0].Signature)), nil
+}
+
+// signer is made once for each kind.
+func (one *key) signer(typ string) (signer, error) {
 	if made, ok := one.signers.Load(typ); ok {
-		if s, ok := made.(jose.Signer); ok {
+		if s, ok := made.(signer); ok {
 			return s, nil
 		}
 	}
@@ -65,14 +85,25 @@ func (one *key) signer(typ string) (jose.Signer, error) {
 	if typ != "" {
 		opts = opts.WithType(jose.ContentType(typ))
 	}
-	s, err := jose.NewSigner(jose.SigningKey{
+	made, err := jose.NewSigner(jose.SigningKey{
 		Algorithm: jose.SignatureAlgorithm(one.alg),
 		Key:       jose.JSONWebKey{Key: one.private, KeyID: one.kid},
 	}, opts)
-	if err == nil {
-		one.signers.Store(typ, s)
+	if err != nil {
+		return signer{}, err
 	}
-	return s, err
+	first, err := made.Sign(nil)
+	if err != nil {
+		return signer{}, err
+	}
+	text, err := first.CompactSerialize()
+	if err != nil {
+		return signer{}, err
+	}
+	s := signer{Signer: made}
+	s.header, _, _ = strings.Cut(text, ".")
+	one.signers.Store(typ, s)
+	return s, nil
 }
 
 // Verify checks that token is of typ and was signed by a key of ours that has

@@ -27,7 +27,7 @@ type key struct {
 	kid, alg, state string
 	public          jose.JSONWebKey
 	private         crypto.Signer
-	signers         sync.Map // jose.Signer by the header's typ, of which there are a handful
+	signers         *sync.Map // signer by the header's typ, of which there are a handful
 }
 
 // snapshot is all that a node knows about the keys at one moment. It is never
@@ -109,11 +109,12 @@ func (k *Set) open(r row, known *key) (*key, error) {
 	if !r.usable() {
 		return one, nil
 	}
-	if one.private = known.private; one.private != nil {
+	if one.private, one.signers = known.private, known.signers; one.private != nil {
 		return one, nil
 	}
 	var err error
 	one.private, err = k.unseal(r)
+	one.signers = &sync.Map{}
 	return one, err
 }
 
