@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"ente.example/idp/bench/driver"
@@ -109,49 +108,6 @@ func middle(list []result, what func(result) float64) float64 {
 	}
 	slices.Sort(values)
 	return values[len(values)/2]
-}
-
-// flood has the program as it is shipped, with its hashes, answer services
-// while more people sign in than its processors can hash for.
-func (o options) flood(ctx context.Context, out io.Writer, dir string) error {
-	program := filepath.Join(dir, "program")
-	if err := build(ctx, program, "./cmd/idp"); err != nil {
-		return err
-	}
-	f, err := o.apart(ctx, dir, program, way{name: "idp"})
-	defer f.stop() //nolint:contextcheck // servers end whatever has happened to the context
-	if err != nil {
-		return err
-	}
-	s := f[0]
-	if err := s.driver.Prepare(ctx, o.workers); err != nil {
-		return err
-	}
-	load := driver.Load{Workers: 4, Count: o.count, Time: o.window}
-	steps := driver.Scenarios()
-	for _, name := range []string{"sso", "exchange"} { // what userinfo is asked with
-		s.driver.Run(ctx, one(steps, name), load)
-	}
-	for range o.rounds {
-		for _, name := range []string{"discovery", "client_credentials", "userinfo"} {
-			quiet := s.driver.Run(ctx, one(steps, name), load)
-			flooded, signIns := s.during(ctx, one(steps, "sign-in"), one(steps, name), o)
-			_, _ = fmt.Fprintf(out, "%-18s p99 %8s, in a flood %8s (× %.2f) with %d sign-ins, %d refused, in %s\n", name, quiet.P99.Round(10*time.Microsecond),
-				flooded.P99.Round(10*time.Microsecond), float64(flooded.P99)/float64(quiet.P99), signIns.Done, signIns.Errors, signIns.Wall.Round(time.Millisecond))
-		}
-	}
-	return nil
-}
-
-// during measures one scenario while another floods the server.
-func (s *server) during(ctx context.Context, flood, one driver.Scenario, o options) (measured, flooded driver.Report) {
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		flooded = s.driver.Run(ctx, flood, driver.Load{Workers: o.workers, Count: o.count, Time: o.window})
-	})
-	measured = s.driver.Run(ctx, one, driver.Load{Workers: 4, Count: o.count, Time: o.window})
-	wg.Wait()
-	return measured, flooded
 }
 
 func one(list []driver.Scenario, name string) driver.Scenario {

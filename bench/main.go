@@ -43,6 +43,7 @@ type options struct {
 	flooded                bool
 	nodes                  string
 	swept                  int
+	visits                 float64
 }
 
 func main() {
@@ -61,6 +62,7 @@ func main() {
 	flag.BoolVar(&o.flooded, "flood", false, "instead, answer services while more people sign in than can be hashed for")
 	flag.StringVar(&o.nodes, "nodes", "", "instead, compare so many nodes of one processor on one PostgreSQL: numbers with commas")
 	flag.IntVar(&o.swept, "sweep", 0, "instead, compare with the janitor and without while so many sign-ins a second leave rows that expire; -time is a turn's, 30s at least")
+	flag.Float64Var(&o.visits, "visits", 0, "what -flood starts: so many sign-ins a second, at the target on standard input, for -time")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := o.run(ctx, os.Stdout)
@@ -77,8 +79,11 @@ func chosen(list, name string) bool {
 
 // run starts the servers, measures round by round, and writes what was found.
 func (o options) run(ctx context.Context, out io.Writer) error {
-	if o.render {
+	switch {
+	case o.render:
 		return show()
+	case o.visits > 0:
+		return o.visit(ctx, os.Stdin, out)
 	}
 	about := o.describe(ctx, load())
 	dir, err := os.MkdirTemp("", "bench-")

@@ -111,10 +111,25 @@ type place struct {
 func (h *Hasher) enter() (*place, error) {
 	if n := h.inside.Add(1); n > h.limit {
 		h.inside.Add(-1)
-		rounds := h.limit/int64(cap(h.slots)) + 1
-		return nil, &BusyError{RetryAfter: max(time.Second, time.Duration(rounds*h.last.Load()).Round(time.Second))}
+		return nil, h.busy()
 	}
 	return &place{h: h}, nil
+}
+
+// busy tells to come again when all that are inside have been served.
+func (h *Hasher) busy() *BusyError {
+	rounds := h.limit/int64(cap(h.slots)) + 1
+	return &BusyError{RetryAfter: max(time.Second, time.Duration(rounds*h.last.Load()).Round(time.Second))}
+}
+
+// Crowded is a *BusyError while half the places are taken: the other half is for
+// those who have a page before them already, and would be turned away with their
+// PIN typed if ever more began.
+func (h *Hasher) Crowded() error {
+	if 2*h.inside.Load() < h.limit {
+		return nil
+	}
+	return h.busy()
 }
 
 func (p *place) leave() { p.once.Do(func() { p.h.inside.Add(-1) }) }

@@ -56,7 +56,11 @@ func TestHashesAreBounded(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		h := hasher(t, HasherDeps{DB: db, Cost: light, Workers: 2, Queue: 3})
 		var places []*place
-		for range 5 {
+		for n := range 5 {
+			var busy *BusyError
+			if crowded := errors.As(h.Crowded(), &busy); crowded != (n > 2) || crowded && busy.RetryAfter < time.Second {
+				t.Errorf("with %d of 5 inside it is crowded: %t, %v", n, crowded, busy)
+			}
 			p, err := h.enter()
 			if err != nil {
 				t.Fatal(err)

@@ -95,11 +95,7 @@ func (p *Provider) do(c echo.Context, r *authRequest, on *login.Step, s standing
 	case d.step == stepIssue:
 		return p.issue(c, r, on, s)
 	case on == nil:
-		i, err := p.keep(c, r)
-		if err != nil {
-			return err
-		}
-		return c.Redirect(http.StatusSeeOther, stepURL(d.step, i.ID))
+		return p.open(c, r, d.step)
 	}
 	// An answer counts for the session that it was given in, and for no other.
 	if on.Record != nil && s.answer != nil {
@@ -139,6 +135,22 @@ func (p *Provider) keep(c echo.Context, r *authRequest) (login.Interaction, erro
 	request := r.interaction(0)
 	request.NewBrowser = !web.KnownBrowser(c)
 	return p.interactions.Start(c.Request().Context(), web.Browser(c), request)
+}
+
+// open leads into a step that needs a page. Where so many sign in already that
+// whoever begins now would be turned away at his PIN, he is turned away before
+// anything is written for him.
+func (p *Provider) open(c echo.Context, r *authRequest, s step) error {
+	if s == stepSignIn {
+		if err := p.crowded(); err != nil {
+			return login.Busy(err)
+		}
+	}
+	i, err := p.keep(c, r)
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, stepURL(s, i.ID))
 }
 
 // enter leads into a request that is kept. Who has no PIN yet may be sent by the

@@ -90,8 +90,11 @@ type Deps struct {
 	// Authorizations are the types of authorization that exist; nil for none.
 	Authorizations *authorizations.Types
 	LevelACRs      []string // levels that are built, lowest first
-	Logger         *slog.Logger
-	Metrics        prometheus.Registerer
+	// Crowded is why nobody should begin to sign in now: *credentials.BusyError.
+	// Without it everybody may.
+	Crowded func() error
+	Logger  *slog.Logger
+	Metrics prometheus.Registerer
 
 	// Registration says who may register clients at /register; zero is nobody.
 	// RegistrationProfile is the one of those that nobody invited.
@@ -137,6 +140,7 @@ type Provider struct {
 	lifetimes    Lifetimes
 	scopes       []string
 	levels       []string
+	crowded      func() error
 	logger       *slog.Logger
 	grants       *grants
 	devices      *devices
@@ -165,8 +169,11 @@ func New(d Deps) (*Provider, error) {
 		db: d.DB, issuer: d.Issuer, clients: d.Clients, citizens: d.Citizens, credentials: d.Credentials,
 		sessions: d.Sessions, interactions: d.Interactions, consents: d.Consents, audit: d.Audit, keys: d.Keys,
 		subjectKey: d.SubjectKey, refreshKey: d.RefreshKey, accessSeal: d.AccessSeal, proven: &proven{}, lifetimes: d.Lifetimes.withDefaults(),
-		scopes: d.Scopes, authorizations: d.Authorizations, levels: d.LevelACRs, logger: d.Logger,
+		scopes: d.Scopes, authorizations: d.Authorizations, levels: d.LevelACRs, crowded: d.Crowded, logger: d.Logger,
 		registration: d.Registration, registrationProfile: d.RegistrationProfile, mtls: d.MutualTLS,
+	}
+	if p.crowded == nil {
+		p.crowded = func() error { return nil }
 	}
 	p.grants = &grants{db: d.DB, lifetimes: p.lifetimes}
 	p.devices = &devices{db: d.DB, policy: d.Devices.withDefaults()}

@@ -83,7 +83,7 @@ func (b *Browser) open(r *http.Request) (*url.URL, error) {
 		return a.Location()
 	}
 	if a.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%w %d of %s", errStatus, a.StatusCode, r.URL.Path)
+		return nil, fmt.Errorf("%w %d of %s", unexpected(a), a.StatusCode, r.URL.Path)
 	}
 	b.page, err = html.Parse(bytes.NewReader(body))
 	return nil, err

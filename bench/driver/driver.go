@@ -122,7 +122,7 @@ func (d *Driver) send(r *http.Request) ([]byte, error) {
 	defer func() { _ = a.Body.Close() }()
 	b, err := io.ReadAll(a.Body)
 	if err == nil && a.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%w %d of %s: %.200s", errStatus, a.StatusCode, r.URL.Path, b)
+		err = fmt.Errorf("%w %d of %s: %.200s", unexpected(a), a.StatusCode, r.URL.Path, b)
 	}
 	return b, err
 }

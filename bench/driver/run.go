@@ -32,6 +32,7 @@ func (l Load) begins(start time.Time, n int64) (time.Time, bool) {
 // Report is what the clients saw.
 type Report struct {
 	Done    int           `json:"done"`
+	Busy    int           `json:"busy,omitempty"` // refused until later; of Arrive alone
 	Errors  int           `json:"errors"`
 	First   string        `json:"first_error,omitempty"`
 	Wall    time.Duration `json:"wall"`

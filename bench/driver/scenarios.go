@@ -137,6 +137,10 @@ func signedWith(jwt string) string {
 func (d *Driver) signIn(ctx context.Context, _ int) error {
 	p := <-d.people
 	defer func() { d.people <- p }()
+	return d.signInAs(ctx, p)
+}
+
+func (d *Driver) signInAs(ctx context.Context, p Person) error {
 	one, err := d.authorize(ctx, d.browser(), d.target.Client, "", p)
 	if err != nil {
 		return err

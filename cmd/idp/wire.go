@@ -309,7 +309,7 @@ func (v *services) protocol() (err error) {
 		Sessions: v.sessions, Interactions: v.interactions, Consents: v.consents, Audit: v.audit, Keys: v.signing,
 		SubjectKey: v.keys.PRF(secrets.Subject), RefreshKey: v.keys.PRF(secrets.Refresh), TriesKey: v.keys.PRF(secrets.Throttle), AccessSeal: v.keys.AEAD(secrets.AccessSeal),
 		Registration: provider.Registration(v.settings.Registration), RegistrationProfile: clients.Profile(v.settings.RegistrationProfile),
-		Lifetimes: v.policy.tokens, Devices: v.policy.devices, Scopes: scopes, Authorizations: v.authorizations, LevelACRs: []string{levelPIN}, Logger: v.logger, Metrics: v.metrics,
+		Lifetimes: v.policy.tokens, Devices: v.policy.devices, Scopes: scopes, Authorizations: v.authorizations, LevelACRs: []string{levelPIN}, Crowded: v.hasher.Crowded, Logger: v.logger, Metrics: v.metrics,
 	})
 	return err
 }
