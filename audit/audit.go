@@ -114,6 +114,29 @@ func (l *Log) Record(ctx context.Context, events ...Event) error {
 	return nil
 }
 
+// RecordIf sends a conditional write of one row, and records e if there was such
+// a row; false if there was none, and then nothing has happened. Write and event
+// are one commit, in the transaction of ctx or in one of their own: on PostgreSQL
+// they are one statement.
+func (l *Log) RecordIf(ctx context.Context, e Event, write string, args ...any) (done bool, err error) {
+	r, err := l.row(e)
+	if err == nil && l.db.Dialect() == database.Postgres {
+		done, err = l.insertIf(ctx, r, write, args)
+	} else if err == nil {
+		err = l.db.InTx(ctx, func(ctx context.Context) error {
+			n, err := l.db.Writer(ctx).Do(write, args...)
+			if done = n == 1; err != nil || !done {
+				return err
+			}
+			return l.insert(ctx, []row{r})
+		})
+	}
+	if err != nil {
+		return false, fmt.Errorf("write and record %s: %w", e.Type, err)
+	}
+	return done, nil
+}
+
 func (l *Log) row(e Event) (row, error) {
 	for key := range e.Details {
 		if !details[key] {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,6 +99,48 @@ func TestRecordNeedsATransaction(t *testing.T) {
 		f := fresh(t, db)
 		if err := f.Record(t.Context(), audit.Event{Type: audit.SignIn}); !errors.Is(err, audit.ErrNoTransaction) {
 			t.Errorf("err = %v, want ErrNoTransaction", err)
+		}
+	})
+}
+
+// Of many who want the same row one gets it, and its event is the only one.
+func TestRecordIfIsOneCommit(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		f := fresh(t, db)
+		if _, err := db.Writer(t.Context()).Do("CREATE TABLE prizes (id bigint PRIMARY KEY, winner bigint)"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Writer(t.Context()).Do("INSERT INTO prizes (id) VALUES (1)"); err != nil {
+			t.Fatal(err)
+		}
+		var won atomic.Int64
+		take := func(ctx context.Context, e audit.Event, i int) (bool, error) {
+			return f.RecordIf(ctx, e, "UPDATE prizes SET winner = ? WHERE id = ? AND winner IS NULL", i, 1)
+		}
+		if done, err := take(t.Context(), audit.Event{Type: audit.SignIn, Details: map[string]string{"pin": "12345678"}}, 0); done || err == nil {
+			t.Errorf("without its record: %v, %v", done, err)
+		}
+		stop := errors.New("stop")
+		if err := db.InTx(t.Context(), func(ctx context.Context) error {
+			done, err := take(ctx, audit.Event{Type: audit.SignIn}, 0)
+			if !done || err != nil {
+				t.Errorf("in a transaction: %v, %v", done, err)
+			}
+			return stop
+		}); !errors.Is(err, stop) {
+			t.Error(err)
+		}
+		databasetest.Barrier(16, func(i int) {
+			done, err := take(t.Context(), audit.Event{Type: audit.SignIn}, i)
+			if err != nil {
+				t.Error(err)
+			}
+			if done {
+				won.Add(1)
+			}
+		})
+		if r := f.verify(t); won.Load() != 1 || r.Unchained != 1 {
+			t.Errorf("%d won, %d events", won.Load(), r.Unchained)
 		}
 	})
 }

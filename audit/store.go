@@ -46,6 +46,14 @@ func (r *row) fields() []any {
 	}
 }
 
+// values are r's columns; at is the database's own time.
+func (l *Log) values(r row) []any {
+	return []any{
+		r.ID, l.db.NowExpr(), database.Truncate(time.Now()), r.Node, r.Type, r.Outcome, r.ActorKind, r.ActorID, r.Subject, r.ClientID,
+		r.Session, r.RequestID, r.IP, r.Port, r.UserAgent, r.Reason, r.Details,
+	}
+}
+
 // insert may leave the statement to travel with the commit.
 func (l *Log) insert(ctx context.Context, rows []row) error {
 	if len(rows) == 0 {
@@ -54,16 +62,22 @@ func (l *Log) insert(ctx context.Context, rows []row) error {
 	var q strings.Builder
 	q.WriteString("INSERT INTO audit_queue (" + columns + ") VALUES ")
 	args := make([]any, 0, 17*len(rows))
-	now, local := l.db.NowExpr(), database.Truncate(time.Now())
 	for i, r := range rows {
 		if i > 0 {
 			q.WriteString(", ")
 		}
 		q.WriteString("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-		args = append(args, r.ID, now, local, r.Node, r.Type, r.Outcome, r.ActorKind, r.ActorID, r.Subject, r.ClientID,
-			r.Session, r.RequestID, r.IP, r.Port, r.UserAgent, r.Reason, r.Details)
+		args = append(args, l.values(r)...)
 	}
 	return l.db.Writer(ctx).Later(q.String(), args...)
+}
+
+// insertIf is a write to one row and the event of it in one statement, and so
+// in one commit. Only PostgreSQL knows such statements.
+func (l *Log) insertIf(ctx context.Context, r row, write string, args []any) (bool, error) {
+	n, err := l.db.Writer(ctx).Do("WITH done AS ("+write+" RETURNING 1) INSERT INTO audit_queue ("+columns+`)
+		SELECT ?::uuid, ?, ?::timestamptz, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?::bigint, ?, ?, ? FROM done`, append(args, l.values(r)...)...)
+	return n == 1, err
 }
 
 // head is the end of the chain, and who may lengthen it.

@@ -312,8 +312,9 @@ func (h *house) grant(c clients.Client, id citizens.ID, s login.Session, scopes 
 	if err := p.grants.insert(ctx, &row); err != nil {
 		h.t.Fatal(err)
 	}
-	if ok, err := p.grants.redeem(ctx, row.ID, "", &first); err != nil || !ok {
-		h.t.Fatalf("redeem: %t, %v", ok, err)
+	redemption := p.grants.redemption(row.ID, "", &first)
+	if n, err := h.db.Writer(ctx).Do(redemption.text, redemption.args...); err != nil || n != 1 {
+		h.t.Fatalf("redeem: %d rows, %v", n, err)
 	}
 	return row, must[string](h.t)(first.reveal(p.refreshKey))
 }

@@ -175,38 +175,38 @@ func (g *grants) one(ctx context.Context, where string, key any) (r grantRow, er
 	return r, nil
 }
 
-// redeem uses up the code, and starts the refresh family where the grant has
-// one. False means that another got there first, or that it is too late.
-func (g *grants) redeem(ctx context.Context, id, boundTo string, first *refreshToken) (bool, error) {
+// conditional is a write that decides something by whether it finds its row.
+type conditional struct {
+	text string
+	args []any
+}
+
+// redemption uses up the code, and starts the refresh family where the grant has
+// one. No row: another got there first, or it is too late.
+func (g *grants) redemption(id, boundTo string, first *refreshToken) conditional {
 	now := g.db.NowExpr()
 	set, args := "code_used_at = ?, bound_to = ?", []any{now, boundTo}
 	if first != nil {
 		set += ", refresh_generation = ?, refresh_hash = ?, refreshed_at = ?"
 		args = append(args, first.generation, first.hash(), now)
 	}
-	n, err := g.db.Writer(ctx).Do("UPDATE grants SET "+set+" WHERE id = ? AND code_used_at IS NULL AND revoked_at IS NULL AND code_expires_at > ?",
-		append(args, id, now)...)
-	if err != nil {
-		return false, fmt.Errorf("redeem code: %w", err)
-	}
-	return n == 1, nil
+	return conditional{"UPDATE grants SET " + set + " WHERE id = ? AND code_used_at IS NULL AND revoked_at IS NULL AND code_expires_at > ?",
+		append(args, id, now)}
 }
 
-// rotate replaces a refresh token by its successor. Whoever presents the same
+// rotation replaces a refresh token by its successor. Whoever presents the same
 // token again within the grace, and while the successor is unused, gets the
 // same successor: one statement serves the winner and its twins.
-func (g *grants) rotate(ctx context.Context, from, to refreshToken) (bool, error) {
+func (g *grants) rotation(from, to refreshToken) conditional {
 	now := g.db.NowExpr()
 	const fresh = "(refresh_generation = ? AND refresh_hash = ?)"
-	n, err := g.db.Writer(ctx).Do(`UPDATE grants SET refreshed_at = CASE WHEN refresh_generation = ? THEN ? ELSE refreshed_at END,
+	return conditional{`UPDATE grants SET refreshed_at = CASE WHEN refresh_generation = ? THEN ? ELSE refreshed_at END,
 		refresh_generation = ?, refresh_hash = ?
-		WHERE id = ? AND revoked_at IS NULL AND refresh_expires_at > ? AND (`+fresh+` OR (`+fresh+` AND refreshed_at > ?))`,
-		from.generation, now, to.generation, to.hash(), from.grant, now,
-		from.generation, from.hash(), to.generation, to.hash(), g.db.NowPlus(-g.lifetimes.RefreshGrace))
-	if err != nil {
-		return false, fmt.Errorf("rotate refresh token: %w", err)
-	}
-	return n == 1, nil
+		WHERE id = ? AND revoked_at IS NULL AND refresh_expires_at > ? AND (` + fresh + ` OR (` + fresh + ` AND refreshed_at > ?))`,
+		[]any{
+			from.generation, now, to.generation, to.hash(), from.grant, now,
+			from.generation, from.hash(), to.generation, to.hash(), g.db.NowPlus(-g.lifetimes.RefreshGrace),
+		}}
 }
 
 // burn makes a code useless before it was redeemed.

@@ -227,41 +227,36 @@ func (p *Provider) narrowResources(f form, u *unit) error {
 }
 
 // flush writes what the handlers noted: the conditional UPDATE and its audit
-// record, in one transaction. Whoever loses the race is told invalid_grant.
+// record, in one commit. Whoever loses the race is told invalid_grant, once the
+// end of the family is committed.
 func (p *Provider) flush(ctx context.Context, by audit.Actor, u *unit, grantType string) error {
-	lost := false // a result, not an error: the end of the family must be committed
-	err := p.db.InTx(ctx, func(ctx context.Context) error {
-		won, event, err := p.claim(ctx, by, u, grantType)
-		if err != nil {
-			return err
-		}
-		if won {
-			return p.audit.Record(ctx, event)
-		}
-		lost = true
-		return p.endReplayed(ctx, by, u.grant, grantType)
-	})
+	claim, event, err := p.claim(by, u, grantType)
+	if err != nil {
+		return err
+	}
+	won, err := p.audit.RecordIf(ctx, event, claim.text, claim.args...)
+	if err == nil && !won {
+		err = p.db.InTx(ctx, func(ctx context.Context) error { return p.endReplayed(ctx, by, u.grant, grantType) })
+	}
 	if err != nil {
 		return fmt.Errorf("flush %s: %w", grantType, err)
 	}
-	if lost {
+	if !won {
 		return invalidGrant("the grant was used, has expired or was revoked")
 	}
 	return nil
 }
 
 // claim is the conditional UPDATE that decides, and the record of it.
-func (p *Provider) claim(ctx context.Context, by audit.Actor, u *unit, grantType string) (won bool, e audit.Event, err error) {
-	if grantType == clients.GrantRefreshToken {
-		if u.successor == nil {
-			return false, e, errors.New("refresh without a successor")
-		}
-		won, err = p.grants.rotate(ctx, u.presented, *u.successor)
-		e = u.grant.event(audit.TokenRefreshed, audit.Succeeded, by)
-		return won, with(e, "generation", generation(u.successor.generation)), err
+func (p *Provider) claim(by audit.Actor, u *unit, grantType string) (conditional, audit.Event, error) {
+	if grantType != clients.GrantRefreshToken {
+		return p.grants.redemption(u.grant.ID, u.binding(), u.successor), u.grant.event(audit.CodeExchanged, audit.Succeeded, by), nil
 	}
-	won, err = p.grants.redeem(ctx, u.grant.ID, u.binding(), u.successor)
-	return won, u.grant.event(audit.CodeExchanged, audit.Succeeded, by), err
+	if u.successor == nil {
+		return conditional{}, audit.Event{}, errors.New("refresh without a successor")
+	}
+	e := u.grant.event(audit.TokenRefreshed, audit.Succeeded, by)
+	return p.grants.rotation(u.presented, *u.successor), with(e, "generation", generation(u.successor.generation)), nil
 }
 
 // endReplayed ends a family whose code or refresh token was used by two. It
