@@ -62,11 +62,10 @@ func (h *Handler) Mount(e *echo.Echo) {
 // open finds the interaction and the session; without one, or without a service
 // that asks, the next step is not ours.
 func (h *Handler) open(c echo.Context) (login.Visit, *login.Session, error) {
-	v, err := login.Open(c, h.Interactions, h.Clients)
-	if err != nil || v.Own != nil {
-		return v, nil, err
+	v, s, err := login.OpenSignedIn(c, h.Interactions, h.Sessions, h.Clients)
+	if v.Own != nil {
+		s = nil
 	}
-	s, err := login.Awake(c, h.Sessions)
 	return v, s, err
 }
 

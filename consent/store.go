@@ -28,39 +28,57 @@ func (r row) kept() (kept, error) {
 
 func (s store) get(ctx context.Context, citizen citizens.ID, client string) (*kept, error) {
 	var r row
-	tx := s.db.Read(ctx).Raw(`SELECT claims, offline FROM consents WHERE citizen_id = ? AND client_id = ?`,
-		string(citizen), client).Scan(&r)
-	if tx.Error != nil || tx.RowsAffected == 0 {
-		return nil, tx.Error
+	found, err := s.db.Reader(ctx).One(`SELECT claims, offline FROM consents WHERE citizen_id = ? AND client_id = ?`,
+		[]any{string(citizen), client}, &r.Claims, &r.Offline)
+	if err != nil || !found {
+		return nil, err
 	}
 	k, err := r.kept()
 	return &k, err
 }
 
 // add widens what is kept by k. The first statement takes the row's lock, made
-// or found, so that two tabs that agree to different things both count.
+// or found, so that two tabs that agree to different things both count; where
+// nothing was kept before, it is the only one.
 func (s store) add(ctx context.Context, citizen citizens.ID, client string, k kept) error {
+	text, err := encode(k.claims)
+	if err != nil {
+		return err
+	}
 	var r row
-	err := s.db.Write(ctx).Raw(`INSERT INTO consents (citizen_id, client_id, claims, offline, created_at, updated_at)
-		VALUES (?, ?, '[]', ?, ?, ?)
+	_, err = s.db.Writer(ctx).One(`INSERT INTO consents (citizen_id, client_id, claims, offline, created_at, updated_at)
+		VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (citizen_id, client_id) DO UPDATE SET updated_at = excluded.updated_at
 		RETURNING claims, offline`,
-		string(citizen), client, false, s.db.NowExpr(), s.db.NowExpr()).Scan(&r).Error
+		[]any{string(citizen), client, text, k.offline, s.db.NowExpr(), s.db.NowExpr()}, &r.Claims, &r.Offline)
 	if err != nil {
 		return err
 	}
 	before, err := r.kept()
-	if err != nil {
+	if err != nil || before.holds(k) {
 		return err
 	}
-	all := append(before.claims, k.claims...)
+	if text, err = encode(append(before.claims, k.claims...)); err != nil {
+		return err
+	}
+	return s.db.Writer(ctx).Later(`UPDATE consents SET claims = ?, offline = ? WHERE citizen_id = ? AND client_id = ?`,
+		text, before.offline || k.offline, string(citizen), client)
+}
+
+func encode(claims []string) (string, error) {
+	all := append([]string{}, claims...)
 	slices.Sort(all)
 	text, err := json.Marshal(slices.Compact(all))
 	if err != nil {
-		return fmt.Errorf("encode kept claims: %w", err)
+		return "", fmt.Errorf("encode kept claims: %w", err)
 	}
-	return s.db.Write(ctx).Exec(`UPDATE consents SET claims = ?, offline = ? WHERE citizen_id = ? AND client_id = ?`,
-		string(text), before.offline || k.offline, string(citizen), client).Error
+	return string(text), nil
+}
+
+// holds tells whether all of other is in k.
+func (k kept) holds(other kept) bool {
+	return (k.offline || !other.offline) &&
+		!slices.ContainsFunc(other.claims, func(c string) bool { return !slices.Contains(k.claims, c) })
 }
 
 func (s store) remove(ctx context.Context, citizen citizens.ID, client string) (bool, error) {

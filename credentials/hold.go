@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"ente.example/idp/citizens"
+	"ente.example/idp/database"
 )
 
 // Hold says once more that a verified PIN still opens something, in the
@@ -23,11 +24,16 @@ func (s *Service) Hold(ctx context.Context, v Verified) error {
 	if !ok {
 		return ErrRefused
 	}
-	who, err := s.citizens.ByID(ctx, v.Citizen)
+	return s.alive(ctx, v.Citizen)
+}
+
+// alive is what Hold asks about the owner, for whoever has the PIN's row already.
+func (s *Service) alive(ctx context.Context, id citizens.ID) error {
+	alive, err := s.citizens.Alive(ctx, id)
 	if err != nil {
 		return fmt.Errorf("hold a PIN: %w", err)
 	}
-	if who.DeceasedOn != nil {
+	if !alive {
 		return ErrRefused
 	}
 	return nil
@@ -63,13 +69,22 @@ func (s *Service) Bereave(ctx context.Context, id citizens.ID) error {
 // ReasonDeceased says that the owner of a PIN was reported dead.
 const ReasonDeceased Reason = "deceased"
 
-// hold changes nothing: it is an UPDATE for the sake of its lock, which both
-// databases know how to take that way.
+// hold changes nothing, and so writes no new version of the row. On SQLite the
+// one writer holds everything.
 func (s store) hold(ctx context.Context, id ID) (bool, error) {
-	r := s.db.Write(ctx).Exec(`UPDATE credentials SET state = state WHERE id = ? AND suspended_at IS NULL AND state = 'active'`, id)
-	return r.RowsAffected == 1, r.Error
+	var one int
+	return s.db.Writer(ctx).One(`SELECT 1 FROM credentials WHERE id = ? AND suspended_at IS NULL AND state = 'active'`+s.lock(),
+		[]any{string(id)}, &one)
 }
 
 func (s store) holdOf(ctx context.Context, id citizens.ID) error {
-	return s.db.Write(ctx).Exec(`UPDATE credentials SET state = state WHERE citizen_id = ? AND ended_at IS NULL`, id).Error
+	return s.db.Writer(ctx).All(`SELECT 1 FROM credentials WHERE citizen_id = ? AND ended_at IS NULL`+s.lock(),
+		[]any{string(id)}, func(database.Row) error { return nil })
+}
+
+func (s store) lock() string {
+	if s.db.Dialect() == database.Postgres {
+		return " FOR NO KEY UPDATE"
+	}
+	return ""
 }

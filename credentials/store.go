@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -23,7 +24,7 @@ type credential struct {
 	Form         form
 	Origin       origin
 	State        State
-	Secret       secret `gorm:"embedded"`
+	Secret       secret
 	CreatedAt    database.Time
 	FirstHalfAt  database.Time
 	SecondHalfAt database.Time
@@ -43,6 +44,8 @@ type credential struct {
 	// right; empty for one from before this was kept.
 	Profile citizens.Eligibility
 	Now     database.Time
+	// Recovering says that its owner has asked for another in its place.
+	Recovering bool
 }
 
 // final reports whether this PIN is dead for good.
@@ -84,8 +87,19 @@ ORDER BY CASE WHEN state IN ('issued', 'active', 'inactive', 'dismissed') THEN 0
 
 func (s store) one(ctx context.Context, where string, args ...any) (credential, bool, error) {
 	var c credential
-	r := s.db.Read(ctx).Raw(`SELECT `+columns+`, ? AS now FROM credentials WHERE `+where, append([]any{s.db.NowExpr()}, args...)...).Scan(&c)
-	return c, r.RowsAffected == 1, r.Error
+	found, err := s.db.Reader(ctx).One(`SELECT `+columns+`, ?, EXISTS (SELECT 1 FROM pin_procedures p
+WHERE p.citizen_id = credentials.citizen_id AND p.kind = 'recovery' AND p.state IN ('mail_sent', 'parts_sending', 'parts_sent'))
+FROM credentials WHERE `+where, append([]any{s.db.NowExpr()}, args...), c.fields()...)
+	return c, found, err
+}
+
+func (c *credential) fields() []any {
+	return []any{
+		&c.ID, &c.CitizenID, &c.Kind, &c.Form, &c.Origin, &c.State, &c.Secret.Hash, &c.Secret.Salt, &c.Secret.Memory, &c.Secret.Passes,
+		&c.Secret.Threads, &c.Secret.PepperKey, &c.Secret.HashVersion, &c.CreatedAt, &c.FirstHalfAt, &c.SecondHalfAt, &c.IssuedAt,
+		&c.ChangedAt, &c.DueAt, &c.LastAccessAt, &c.SuspendedAt, &c.NoticeStep, &c.NoticeDue, &c.DismissalAt, &c.OrdinaryUntil,
+		&c.Profile, &c.Now, &c.Recovering,
+	}
 }
 
 // holding says whether a person has a live PIN or one on its way. A first PIN
@@ -134,13 +148,15 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, NULL, 
 // reading of its row and now it may have been revoked, suspended, changed or
 // have run out. A renewed secret takes the old one's place.
 func (s store) access(ctx context.Context, c credential, renewed secret, signsIn bool) (bool, error) {
-	r := s.db.Write(ctx).Exec(`
-UPDATE credentials SET last_access_at = CASE WHEN ? THEN ? ELSE last_access_at END,
-  hash = ?, salt = ?, memory = ?, passes = ?, threads = ?, pepper_key = ?, hash_version = ?
+	set, args := `last_access_at = CASE WHEN ? THEN ? ELSE last_access_at END`, []any{signsIn, s.db.NowExpr()}
+	if !bytes.Equal(renewed.Hash, c.Secret.Hash) {
+		set += `, hash = ?, salt = ?, memory = ?, passes = ?, threads = ?, pepper_key = ?, hash_version = ?`
+		args = append(args, renewed.Hash, renewed.Salt, renewed.Memory, renewed.Passes, renewed.Threads, renewed.PepperKey, renewed.HashVersion)
+	}
+	n, err := s.db.Writer(ctx).Do(`UPDATE credentials SET `+set+`
 WHERE id = ? AND hash = ? AND suspended_at IS NULL AND (state = 'active' OR state = 'issued' AND due_at > ?)`,
-		signsIn, s.db.NowExpr(), renewed.Hash, renewed.Salt, renewed.Memory, renewed.Passes, renewed.Threads, renewed.PepperKey,
-		renewed.HashVersion, c.ID, c.Secret.Hash, s.db.NowExpr())
-	return r.RowsAffected == 1, r.Error
+		append(args, string(c.ID), c.Secret.Hash, s.db.NowExpr())...)
+	return n == 1, err
 }
 
 // supersede ends a PIN for the one that takes its place, under the same

@@ -10,10 +10,10 @@ import (
 // stranger counts a try at somebody who does not exist. One row a minute,
 // whatever the number of tries and of made-up people.
 func (s store) stranger(ctx context.Context, at time.Time, waits int) error {
-	return s.db.Write(ctx).Exec(`
+	return s.db.Writer(ctx).Later(`
 INSERT INTO pin_stranger_tries AS t (minute, tries, waits) VALUES (?, 1, ?)
 ON CONFLICT (minute) DO UPDATE SET tries = t.tries + 1, waits = t.waits + excluded.waits`,
-		at.Truncate(time.Minute), waits).Error
+		at.Truncate(time.Minute), waits)
 }
 
 type minute struct {

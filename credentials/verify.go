@@ -64,7 +64,8 @@ func (s *Service) Verify(ctx context.Context, by audit.Actor, fc citizens.Fiscal
 // VerifyThen is Verify for who builds on the PIN at once: then is called in the
 // transaction that records the try, for a right PIN that need not be changed
 // first. What it refuses or fails at undoes what it wrote, not the record, and
-// is the error that VerifyThen returns. Like everybody it calls Hold first.
+// is the error that VerifyThen returns. The record has taken the PIN's row, under
+// the conditions of Hold, which need not be called again.
 func (s *Service) VerifyThen(ctx context.Context, by audit.Actor, fc citizens.FiscalCode, pin PIN, then func(context.Context, Verified) error) (Verified, error) {
 	return s.verify(ctx, try{by: by, then: then}, fc, pin)
 }
@@ -112,7 +113,9 @@ func (s *Service) conclude(ctx context.Context, t try) (Verified, error) {
 		if err := s.record(ctx, &t); err != nil || t.then == nil || t.verdict != right || t.must != "" {
 			return err
 		}
-		prevented = t.then(ctx, t.verified())
+		if prevented = s.alive(ctx, t.who.ID); prevented == nil {
+			prevented = t.then(ctx, t.verified())
+		}
 		return prevented
 	})
 	if prevented != nil {
@@ -236,8 +239,10 @@ func (s *Service) record(ctx context.Context, t *try) error {
 		return s.store.stranger(ctx, t.guess.At, waits)
 	}
 	if t.verdict == right {
-		if err := s.overtakeRecovery(ctx, t.by, t.who); err != nil {
-			return err
+		if t.pin.Recovering {
+			if err := s.overtakeRecovery(ctx, t.by, t.who); err != nil {
+				return err
+			}
 		}
 		if err := s.reconsider(ctx, *t); err != nil {
 			return err

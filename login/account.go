@@ -67,10 +67,5 @@ func (h *Handler) chooseAccount(c echo.Context) error {
 }
 
 func (h *Handler) openSignedIn(c echo.Context) (Visit, *Session, error) {
-	v, err := h.open(c)
-	if err != nil {
-		return Visit{}, nil, err
-	}
-	s, err := Awake(c, h.Sessions)
-	return v, s, err
+	return OpenSignedIn(c, h.Interactions, h.Sessions, h.Clients)
 }

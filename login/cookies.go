@@ -49,14 +49,19 @@ func CurrentSession(c echo.Context, sessions *Sessions) (*Session, error) {
 	s, err := sessions.Get(c.Request().Context(), web.CookieValue(c, sessionCookie))
 	switch {
 	case errors.Is(err, ErrNoSession):
-		if HadSession(c) { // another site's page brings no session, and proves no end
-			showState(c, "")
-		}
+		nobody(c)
 		return nil, nil //nolint:nilnil // nobody is signed in: that is no error
 	case err != nil:
 		return nil, err
 	default:
 		return &s, nil
+	}
+}
+
+// nobody is signed in: what the browser shows is taken away.
+func nobody(c echo.Context) {
+	if HadSession(c) { // another site's page brings no session, and proves no end
+		showState(c, "")
 	}
 }
 
@@ -71,6 +76,10 @@ func Awake(c echo.Context, sessions *Sessions) (*Session, error) {
 	if err != nil || s == nil {
 		return nil, err
 	}
+	return awake(c, sessions, s)
+}
+
+func awake(c echo.Context, sessions *Sessions, s *Session) (*Session, error) {
 	if s.noted() {
 		return s, nil
 	}

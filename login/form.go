@@ -156,8 +156,11 @@ func (h *Handler) enter(c echo.Context, v Visit, verified credentials.Verified) 
 	// a PIN that was changed a moment ago must not be left without its session
 	// because somebody pressed twice: the second press drops the first request
 	ctx := context.WithoutCancel(c.Request().Context())
-	err := h.DB.InTx(ctx, func(ctx context.Context) (err error) {
-		b, err = h.begin(ctx, c, v, verified)
+	err := h.DB.InTx(ctx, func(ctx context.Context) error {
+		err := h.Credentials.Hold(ctx, verified)
+		if err == nil {
+			b, err = h.begin(ctx, c, v, verified)
+		}
 		return err
 	})
 	switch {
@@ -175,11 +178,8 @@ type begun struct {
 	cookie  Cookie
 }
 
-// begin begins the session in the caller's transaction.
+// begin begins the session in the caller's transaction, which holds the PIN.
 func (h *Handler) begin(ctx context.Context, c echo.Context, v Visit, verified credentials.Verified) (begun, error) {
-	if err := h.Credentials.Hold(ctx, verified); err != nil {
-		return begun{}, err
-	}
 	s, cookie, err := h.Sessions.Start(ctx, Actor(c, &Session{Citizen: verified.Citizen}), SignIn{
 		Browser: web.Browser(c), Client: v.Client, Citizen: verified.Citizen, ACR: h.ACR, AMR: []string{methodPIN},
 		Kind: verified.Kind, PreviousAccess: verified.PreviousAccess,

@@ -199,6 +199,19 @@ func (n *Interactions) dropOldest(ctx context.Context, browser []byte) error {
 // else is a *LostError.
 func (n *Interactions) Get(ctx context.Context, browser, id string) (Interaction, error) {
 	r, found, err := n.store.get(ctx, digest("interaction", id))
+	return n.got(ctx, browser, id, r, found, err)
+}
+
+// getBoth is Get, and Sessions.Get with it, in the same read; a nil session is
+// ErrNoSession's.
+func (n *Interactions) getBoth(ctx context.Context, browser, id string, sessions *Sessions, cookie string) (Interaction, *Session, error) {
+	r, s, found, err := n.store.getBoth(ctx, digest("interaction", id), sessions.store, cookie)
+	i, err := n.got(ctx, browser, id, r, found, err)
+	return i, s, err
+}
+
+// got is what a look has brought, bound to this browser where it is nobody's.
+func (n *Interactions) got(ctx context.Context, browser, id string, r interactionRow, found bool, err error) (Interaction, error) {
 	if err == nil && found && r.BrowserHash == nil && r.Open && browser != "" {
 		r, err = n.bind(ctx, browser, id)
 	}

@@ -68,7 +68,8 @@ func TestALostWayInSaysSo(t *testing.T) {
 func TestWhenASessionEnds(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 18, 10, 0, 0, 0, time.UTC)
-	r := sessionRow{AuthTime: database.Time{Time: at}, SeenAt: database.Time{Time: at.Add(time.Hour)}, ExpiresAt: database.Time{Time: at.Add(8 * time.Hour)}}
+	text := ""
+	r := sessionRow{ID: &text, CitizenID: &text, ACR: &text, AMR: &text, PINKind: &text, AuthTime: database.Time{Time: at}, SeenAt: database.Time{Time: at.Add(time.Hour)}, ExpiresAt: database.Time{Time: at.Add(8 * time.Hour)}}
 	for name, c := range map[string]struct {
 		policy Policy
 		ends   time.Duration

@@ -133,7 +133,6 @@ func (n *Sessions) Start(ctx context.Context, by audit.Actor, in SignIn) (Sessio
 		if s, err = n.start(ctx, in, cookie); err != nil {
 			return err
 		}
-		s.Now = s.SeenAt
 		return n.audit.Record(ctx, audit.Event{
 			Type: audit.SessionStarted, Outcome: audit.Succeeded, Actor: by, Subject: in.Citizen,
 			Client: in.Client, Session: string(s.ID),
@@ -145,20 +144,16 @@ func (n *Sessions) Start(ctx context.Context, by audit.Actor, in SignIn) (Sessio
 	return s, cookie, nil
 }
 
-// start renews or inserts. An insert that meets one of another tab, committed
-// meanwhile, is no error: that one is then renewed or ended, and so on round.
+// start renews or inserts. Where the browser has a session that is neither, it
+// ends first; another tab's, committed meanwhile, sends it round once more.
 func (n *Sessions) start(ctx context.Context, in SignIn, cookie Cookie) (Session, error) {
 	for {
-		s, done, err := n.store.renew(ctx, in, cookie)
+		s, done, err := n.store.begin(ctx, in, cookie)
 		if err != nil || done {
 			return s, err
 		}
 		if err := n.endAll(ctx, EndReplaced, n.store.byBrowser(in.Browser)); err != nil {
 			return Session{}, err
-		}
-		s, done, err = n.store.insert(ctx, in, cookie)
-		if err != nil || done {
-			return s, err
 		}
 	}
 }

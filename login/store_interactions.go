@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"gorm.io/gorm"
-
 	"ente.example/idp/credentials"
 	"ente.example/idp/database"
 )
@@ -35,25 +33,36 @@ type interactionRow struct {
 	Now             database.Time
 }
 
+const interactionColumns = `interactions.browser_hash, interactions.client_id, interactions.sealed, interactions.requested_at,
+	interactions.expires_at, interactions.session_id, interactions.authenticated_at, interactions.chosen_session,
+	interactions.other_person, interactions.change_id, interactions.change_ticket, interactions.change_until,
+	interactions.answer, interactions.answer_session, (interactions.ended_at IS NULL AND interactions.expires_at > ?), ?`
+
+func (r *interactionRow) fields() []any {
+	return []any{
+		&r.BrowserHash, &r.ClientID, &r.Sealed, &r.RequestedAt, &r.ExpiresAt, &r.SessionID, &r.AuthenticatedAt, &r.ChosenSession,
+		&r.OtherPerson, &r.ChangeID, &r.ChangeTicket, &r.ChangeUntil, &r.Answer, &r.AnswerSession, &r.Open, &r.Now,
+	}
+}
+
 // result is the outcome of a conditional update.
 type result struct {
 	rows int64
 	err  error
 }
 
-func outcome(tx *gorm.DB) result { return result{tx.RowsAffected, tx.Error} }
+func outcome(rows int64, err error) result { return result{rows, err} }
 
 func (s interactionStore) insert(ctx context.Context, i *Interaction, sealed []byte, life time.Duration) error {
-	var requested any = i.RequestedAt
+	var requested any = database.Truncate(i.RequestedAt)
 	if i.RequestedAt.IsZero() {
 		requested = s.db.NowExpr()
 	}
 	var at, until database.Time
-	err := s.db.Write(ctx).Raw(`INSERT INTO interactions
+	_, err := s.db.Writer(ctx).One(`INSERT INTO interactions
 		(client_id, id_hash, browser_hash, sealed, created_at, requested_at, expires_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING requested_at, expires_at`,
-		i.Client, digest("interaction", i.ID), i.browser, sealed,
-		s.db.NowExpr(), requested, s.db.NowPlus(life)).Row().Scan(&at, &until)
+		[]any{i.Client, digest("interaction", i.ID), i.browser, sealed, s.db.NowExpr(), requested, s.db.NowPlus(life)}, &at, &until)
 	i.RequestedAt, i.ExpiresAt = at.Time, until.Time
 	return err
 }
@@ -73,20 +82,34 @@ func (s interactionStore) take(ctx context.Context, idHash, browser []byte, clie
 
 // dropOldest ends all but the newest of a browser's open interactions.
 func (s interactionStore) dropOldest(ctx context.Context, browser []byte) error {
-	return s.db.Write(ctx).Exec(`UPDATE interactions SET ended_at = ?, sealed = NULL
+	_, err := s.db.Writer(ctx).Do(`UPDATE interactions SET ended_at = ?, sealed = NULL
 		WHERE browser_hash = ? AND ended_at IS NULL AND expires_at > ? AND id_hash NOT IN (
 			SELECT id_hash FROM interactions WHERE browser_hash = ? AND ended_at IS NULL AND expires_at > ?
 			ORDER BY created_at DESC, id_hash LIMIT ?)`,
-		s.db.NowExpr(), browser, s.db.NowExpr(), browser, s.db.NowExpr(), openPerBrowser).Error
+		s.db.NowExpr(), browser, s.db.NowExpr(), browser, s.db.NowExpr(), openPerBrowser)
+	return err
 }
 
 func (s interactionStore) get(ctx context.Context, idHash []byte) (interactionRow, bool, error) {
 	var r interactionRow
-	tx := s.db.Read(ctx).Raw(`SELECT browser_hash, client_id, sealed, requested_at, expires_at, session_id,
-		authenticated_at, chosen_session, other_person, change_id, change_ticket, change_until, answer, answer_session,
-		(ended_at IS NULL AND expires_at > ?) AS open, ? AS now
-		FROM interactions WHERE id_hash = ?`, s.db.NowExpr(), s.db.NowExpr(), idHash).Scan(&r)
-	return r, tx.RowsAffected == 1, tx.Error
+	found, err := s.db.Reader(ctx).One(`SELECT `+interactionColumns+` FROM interactions WHERE id_hash = ?`,
+		[]any{s.db.NowExpr(), s.db.NowExpr(), idHash}, r.fields()...)
+	return r, found, err
+}
+
+// getBoth is get, and the live session of a cookie with it, in one statement.
+func (s interactionStore) getBoth(ctx context.Context, idHash []byte, in sessionStore, cookie string) (interactionRow, *Session, bool, error) {
+	var r interactionRow
+	var beside sessionRow
+	args := append([]any{s.db.NowExpr(), s.db.NowExpr(), s.db.NowExpr(), digest("session", cookie)}, in.liveArgs()...)
+	found, err := s.db.Reader(ctx).One(`SELECT `+interactionColumns+`, `+sessionColumns+`, ? FROM interactions
+		LEFT JOIN sessions ON sessions.secret_hash = ? AND `+live+` WHERE interactions.id_hash = ?`,
+		append(args, idHash), append(r.fields(), beside.fields()...)...)
+	if err != nil || beside.ID == nil {
+		return r, nil, found, err
+	}
+	session := in.session(beside)
+	return r, &session, found, nil
 }
 
 func (r interactionRow) interaction(id string) (Interaction, error) {
@@ -119,33 +142,32 @@ func sessionID(s *string) SessionID {
 }
 
 // update changes i's row while it is open and this browser's.
-func (s interactionStore) update(ctx context.Context, i Interaction, set string, args ...any) *gorm.DB {
+func (s interactionStore) update(ctx context.Context, i Interaction, set string, args ...any) result {
 	args = append(args, digest("interaction", i.ID), i.browser, s.db.NowExpr())
-	return s.db.Write(ctx).Exec(`UPDATE interactions SET `+set+
-		` WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ?`, args...)
+	return outcome(s.db.Writer(ctx).Do(`UPDATE interactions SET `+set+
+		` WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ?`, args...))
 }
 
 func (s interactionStore) signedIn(ctx context.Context, i Interaction, n Session) result {
-	return outcome(s.update(ctx, i,
+	return s.update(ctx, i,
 		`session_id = ?, authenticated_at = ?, chosen_session = ?, change_id = NULL, change_ticket = NULL, change_until = NULL`,
-		string(n.ID), n.AuthTime, string(n.ID)))
+		string(n.ID), database.Truncate(n.AuthTime), string(n.ID))
 }
 
 func (s interactionStore) chosen(ctx context.Context, i Interaction, id SessionID) result {
-	return outcome(s.update(ctx, i, `chosen_session = ?`, string(id)))
+	return s.update(ctx, i, `chosen_session = ?`, string(id))
 }
 
 func (s interactionStore) other(ctx context.Context, i Interaction) result {
-	return outcome(s.update(ctx, i,
-		`other_person = ?, session_id = NULL, authenticated_at = NULL, chosen_session = NULL`, true))
+	return s.update(ctx, i, `other_person = ?, session_id = NULL, authenticated_at = NULL, chosen_session = NULL`, true)
 }
 
 func (s interactionStore) change(ctx context.Context, i Interaction, id credentials.ChangeID, ticket []byte, until time.Time) result {
-	return outcome(s.update(ctx, i, `change_id = ?, change_ticket = ?, change_until = ?`, string(id), ticket, until))
+	return s.update(ctx, i, `change_id = ?, change_ticket = ?, change_until = ?`, string(id), ticket, database.Truncate(until))
 }
 
 func (s interactionStore) extendChange(ctx context.Context, i Interaction, until time.Time) result {
-	return outcome(s.update(ctx, i, `change_until = ?`, until))
+	return s.update(ctx, i, `change_until = ?`, database.Truncate(until))
 }
 
 func (s interactionStore) clearChange(ctx context.Context, i Interaction, id credentials.ChangeID) error {
@@ -168,7 +190,7 @@ func (s interactionStore) answer(ctx context.Context, i Interaction, a Answer) r
 	if err != nil {
 		return result{err: fmt.Errorf("encode answer: %w", err)}
 	}
-	return outcome(s.db.Write(ctx).Exec(`UPDATE interactions SET answer = ?, answer_session = ?
+	return outcome(s.db.Writer(ctx).Do(`UPDATE interactions SET answer = ?, answer_session = ?
 		WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ?
 		AND (answer IS NULL OR answer_session <> ?)`,
 		string(text), string(a.Session), digest("interaction", i.ID), i.browser, s.db.NowExpr(), string(a.Session)))
@@ -177,12 +199,12 @@ func (s interactionStore) answer(ctx context.Context, i Interaction, a Answer) r
 const ending = `ended_at = ?, sealed = NULL, change_id = NULL, change_ticket = NULL, change_until = NULL`
 
 func (s interactionStore) end(ctx context.Context, i Interaction) result {
-	return outcome(s.update(ctx, i, ending, s.db.NowExpr()))
+	return s.update(ctx, i, ending, s.db.NowExpr())
 }
 
 // endAnswered is end where no answer was given in this session.
 func (s interactionStore) endAnswered(ctx context.Context, i Interaction, in SessionID) result {
-	return outcome(s.db.Write(ctx).Exec(`UPDATE interactions SET `+ending+`
+	return outcome(s.db.Writer(ctx).Do(`UPDATE interactions SET `+ending+`
 		WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ?
 		AND (answer IS NULL OR answer_session <> ?)`,
 		s.db.NowExpr(), digest("interaction", i.ID), i.browser, s.db.NowExpr(), string(in)))

@@ -20,21 +20,26 @@ type sessionStore struct {
 	policy Policy
 }
 
+// sessionRow is a row, or beside an interaction none: all of it is NULL then.
 type sessionRow struct {
-	ID             string
-	CitizenID      string
-	ACR            string `gorm:"column:acr"`
-	AMR            string `gorm:"column:amr"`
-	PINKind        string `gorm:"column:pin_kind"`
-	AuthTime       database.Time
-	SeenAt         database.Time
-	ExpiresAt      database.Time
-	PreviousAccess database.Time
-	ChangeID       *string
-	Now            database.Time
+	ID, CitizenID, ACR, AMR, PINKind *string
+	AuthTime                         database.Time
+	SeenAt                           database.Time
+	ExpiresAt                        database.Time
+	PreviousAccess                   database.Time
+	ChangeID                         *string
+	Now                              database.Time
 }
 
-const sessionColumns = `id, citizen_id, acr, amr, pin_kind, auth_time, seen_at, expires_at, previous_access, change_id`
+const sessionColumns = `sessions.id, sessions.citizen_id, sessions.acr, sessions.amr, sessions.pin_kind, sessions.auth_time,
+	sessions.seen_at, sessions.expires_at, sessions.previous_access, sessions.change_id`
+
+// fields are for sessionColumns, and the time behind them.
+func (r *sessionRow) fields() []any {
+	return []any{
+		&r.ID, &r.CitizenID, &r.ACR, &r.AMR, &r.PINKind, &r.AuthTime, &r.SeenAt, &r.ExpiresAt, &r.PreviousAccess, &r.ChangeID, &r.Now,
+	}
+}
 
 // session is r under the policy of now: a session ends by what was stored and by
 // what has become stricter since.
@@ -44,8 +49,8 @@ func (s sessionStore) session(r sessionRow) Session {
 		ends = r.ExpiresAt.Time
 	}
 	return Session{
-		ID: SessionID(r.ID), Citizen: citizens.ID(r.CitizenID), ACR: r.ACR, AMR: strings.Fields(r.AMR),
-		Kind: credentials.Kind(r.PINKind), AuthTime: r.AuthTime.Time, SeenAt: r.SeenAt.Time, Now: r.Now.Time,
+		ID: SessionID(*r.ID), Citizen: citizens.ID(*r.CitizenID), ACR: *r.ACR, AMR: strings.Fields(*r.AMR),
+		Kind: credentials.Kind(*r.PINKind), AuthTime: r.AuthTime.Time, SeenAt: r.SeenAt.Time, Now: r.Now.Time,
 		IdleAt: r.SeenAt.Add(s.policy.Idle), EndsAt: ends, PreviousAccess: r.PreviousAccess.Ptr(),
 		Change: changeOf(r.ChangeID),
 	}
@@ -94,37 +99,42 @@ func (s sessionStore) idleAt(ctx context.Context, id SessionID) (at time.Time, f
 	return r.SeenAt.Add(s.policy.Idle), tx.RowsAffected == 1, tx.Error
 }
 
-// renew gives the live session that this citizen has in this browser a new
-// secret, a new authentication and its whole time again.
-func (s sessionStore) renew(ctx context.Context, in SignIn, c Cookie) (Session, bool, error) {
-	var r sessionRow
-	tx := s.db.Write(ctx).Raw(`UPDATE sessions SET secret_hash = ?, acr = ?, amr = ?, pin_kind = ?,
-		auth_time = ?, seen_at = ?, expires_at = ?, previous_access = ?, change_id = NULL
-		WHERE browser_hash = ? AND citizen_id = ? AND `+live+` RETURNING `+sessionColumns,
-		append([]any{digest("session", c.secret), in.ACR, strings.Join(in.AMR, " "), string(in.Kind),
-			s.db.NowExpr(), s.db.NowExpr(), s.db.NowPlus(s.policy.Absolute), in.PreviousAccess,
-			digest("browser", in.Browser), string(in.Citizen)}, s.liveArgs()...)...).Scan(&r)
-	return s.session(r), tx.RowsAffected == 1, tx.Error
-}
-
-// insert adds a session, or nothing where the browser has one without an end.
-func (s sessionStore) insert(ctx context.Context, in SignIn, c Cookie) (Session, bool, error) {
+// begin gives the live session that this citizen has in this browser a new
+// secret, a new authentication and its whole time again, or adds one where the
+// browser has none without an end. It does nothing where that one is another's
+// or over.
+func (s sessionStore) begin(ctx context.Context, in SignIn, c Cookie) (Session, bool, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Session{}, false, fmt.Errorf("make session id: %w", err)
 	}
+	var before any
+	if in.PreviousAccess != nil {
+		before = database.Truncate(*in.PreviousAccess)
+	}
 	var r sessionRow
-	tx := s.db.Write(ctx).Raw(`INSERT INTO sessions (id, secret_hash, browser_hash, citizen_id, acr, amr, pin_kind,
+	done, err := s.db.Writer(ctx).One(`INSERT INTO sessions (id, secret_hash, browser_hash, citizen_id, acr, amr, pin_kind,
 		started_at, auth_time, seen_at, expires_at, previous_access)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (browser_hash) WHERE ended_at IS NULL DO NOTHING RETURNING `+sessionColumns,
-		id.String(), digest("session", c.secret), digest("browser", in.Browser), string(in.Citizen),
-		in.ACR, strings.Join(in.AMR, " "), string(in.Kind),
-		s.db.NowExpr(), s.db.NowExpr(), s.db.NowExpr(), s.db.NowPlus(s.policy.Absolute), in.PreviousAccess).Scan(&r)
-	return s.session(r), tx.RowsAffected == 1, tx.Error
+		ON CONFLICT (browser_hash) WHERE ended_at IS NULL DO UPDATE SET secret_hash = excluded.secret_hash,
+		acr = excluded.acr, amr = excluded.amr, pin_kind = excluded.pin_kind, auth_time = excluded.auth_time, seen_at = excluded.seen_at,
+		expires_at = excluded.expires_at, previous_access = excluded.previous_access, change_id = NULL
+		WHERE sessions.citizen_id = excluded.citizen_id AND `+live+` RETURNING `+returned,
+		append([]any{id.String(), digest("session", c.secret), digest("browser", in.Browser), string(in.Citizen),
+			in.ACR, strings.Join(in.AMR, " "), string(in.Kind),
+			s.db.NowExpr(), s.db.NowExpr(), s.db.NowExpr(), s.db.NowPlus(s.policy.Absolute), before}, s.liveArgs()...),
+		r.fields()...)
+	if err != nil || !done {
+		return Session{}, false, err
+	}
+	return s.session(r), true, nil
 }
 
-const live = `ended_at IS NULL AND expires_at > ? AND seen_at > ? AND auth_time > ?`
+// returned are sessionColumns and, as their time, when the session was seen: it
+// is what a statement says that has just written it.
+const returned = `id, citizen_id, acr, amr, pin_kind, auth_time, seen_at, expires_at, previous_access, change_id, seen_at`
+
+const live = `sessions.ended_at IS NULL AND sessions.expires_at > ? AND sessions.seen_at > ? AND sessions.auth_time > ?`
 
 // liveArgs are live's. The stored end binds, and so does a policy that has
 // been made stricter since.
@@ -134,9 +144,12 @@ func (s sessionStore) liveArgs() []any {
 
 func (s sessionStore) get(ctx context.Context, cookie string) (Session, bool, error) {
 	var r sessionRow
-	tx := s.db.Read(ctx).Raw(`SELECT `+sessionColumns+`, ? AS now FROM sessions WHERE secret_hash = ? AND `+live,
-		append([]any{s.db.NowExpr(), digest("session", cookie)}, s.liveArgs()...)...).Scan(&r)
-	return s.session(r), tx.RowsAffected == 1, tx.Error
+	found, err := s.db.Reader(ctx).One(`SELECT `+sessionColumns+`, ? FROM sessions WHERE secret_hash = ? AND `+live,
+		append([]any{s.db.NowExpr(), digest("session", cookie)}, s.liveArgs()...), r.fields()...)
+	if err != nil || !found {
+		return Session{}, false, err
+	}
+	return s.session(r), true, nil
 }
 
 // hold is touch where activity was noted lately: the same lock, and no new
@@ -146,16 +159,15 @@ func (s sessionStore) hold(ctx context.Context, id SessionID) (bool, error) {
 	if s.db.Dialect() == database.Postgres {
 		lock = " FOR NO KEY UPDATE"
 	}
-	var held []string
-	err := s.db.Write(ctx).Raw(`SELECT id FROM sessions WHERE id = ? AND seen_at > ? AND `+live+lock,
-		append([]any{string(id), s.db.NowPlus(-lately)}, s.liveArgs()...)...).Scan(&held).Error
-	return len(held) == 1, err
+	var one int
+	return s.db.Writer(ctx).One(`SELECT 1 FROM sessions WHERE id = ? AND seen_at > ? AND `+live+lock,
+		append([]any{string(id), s.db.NowPlus(-lately)}, s.liveArgs()...), &one)
 }
 
 func (s sessionStore) touch(ctx context.Context, id SessionID) (bool, error) {
-	tx := s.db.Write(ctx).Exec(`UPDATE sessions SET seen_at = ? WHERE id = ? AND `+live,
+	n, err := s.db.Writer(ctx).Do(`UPDATE sessions SET seen_at = ? WHERE id = ? AND `+live,
 		append([]any{s.db.NowExpr(), string(id)}, s.liveArgs()...)...)
-	return tx.RowsAffected == 1, tx.Error
+	return n == 1, err
 }
 
 func (s sessionStore) keepChange(ctx context.Context, id SessionID, change credentials.ChangeID) (bool, error) {
@@ -169,14 +181,17 @@ func (s sessionStore) dropChange(ctx context.Context, id SessionID, change crede
 }
 
 func (s sessionStore) end(ctx context.Context, reason string, c condition) ([]Session, error) {
-	var rows []sessionRow
-	err := s.db.Write(ctx).Raw(`UPDATE sessions SET ended_at = ?, end_reason = ?
-		WHERE ended_at IS NULL AND `+c.sql+` RETURNING `+sessionColumns,
-		append([]any{s.db.NowExpr(), reason}, c.args...)...).Scan(&rows).Error
-	ended := make([]Session, len(rows))
-	for i, r := range rows {
-		ended[i] = s.session(r)
-	}
+	var ended []Session
+	err := s.db.Writer(ctx).All(`UPDATE sessions SET ended_at = ?, end_reason = ?
+		WHERE ended_at IS NULL AND `+c.sql+` RETURNING `+returned,
+		append([]any{s.db.NowExpr(), reason}, c.args...), func(row database.Row) error {
+			var r sessionRow
+			if err := row.Scan(r.fields()...); err != nil {
+				return err
+			}
+			ended = append(ended, s.session(r))
+			return nil
+		})
 	return ended, err
 }
 

@@ -24,24 +24,50 @@ type Visit struct {
 // that was disabled meanwhile is not trusted with anything any more.
 func Open(c echo.Context, n *Interactions, r *clients.Registry) (Visit, error) {
 	v, err := Find(c, n, r, c.Param("id"))
-	if errors.Is(err, clients.ErrUnknown) || errors.Is(err, clients.ErrDisabled) {
-		return Visit{}, web.Refuse(http.StatusBadRequest, templates.RequestUntrusted)
+	return v, untrusted(err)
+}
+
+// OpenSignedIn is Open and Awake in one read, for pages that need both.
+func OpenSignedIn(c echo.Context, n *Interactions, sessions *Sessions, r *clients.Registry) (Visit, *Session, error) {
+	i, s, err := n.getBoth(c.Request().Context(), web.Browser(c), c.Param("id"), sessions, web.CookieValue(c, sessionCookie))
+	if err != nil {
+		return Visit{}, nil, err
 	}
-	return v, err
+	v, err := visit(c, r, i)
+	if err != nil {
+		return Visit{}, nil, untrusted(err)
+	}
+	if s == nil {
+		nobody(c)
+		return v, nil, nil
+	}
+	s, err = awake(c, sessions, s)
+	return v, s, err
+}
+
+func untrusted(err error) error {
+	if errors.Is(err, clients.ErrUnknown) || errors.Is(err, clients.ErrDisabled) {
+		return web.Refuse(http.StatusBadRequest, templates.RequestUntrusted)
+	}
+	return err
 }
 
 // Find is Open for pages that have the interaction's id from elsewhere. For the
 // service it says clients.ErrUnknown or ErrDisabled.
 func Find(c echo.Context, n *Interactions, r *clients.Registry, id string) (Visit, error) {
-	ctx := c.Request().Context()
-	i, err := n.Get(ctx, web.Browser(c), id)
+	i, err := n.Get(c.Request().Context(), web.Browser(c), id)
 	if err != nil {
 		return Visit{}, err
 	}
+	return visit(c, r, i)
+}
+
+// visit adds its service to an interaction.
+func visit(c echo.Context, r *clients.Registry, i Interaction) (Visit, error) {
 	if i.Own != nil {
 		return Visit{Interaction: i}, nil
 	}
-	client, err := r.Get(ctx, i.Client)
+	client, err := r.Get(c.Request().Context(), i.Client)
 	if err != nil {
 		return Visit{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
 	parser "github.com/nicksnyder/go-i18n/v2/i18n/template"
@@ -86,6 +87,9 @@ type words struct {
 	plain    *i18n.Localizer
 	rich     *i18n.Localizer
 	figures  map[string]any // of the installation, for every message that names them
+	// fixed are the messages without data, by key, once they have been said: most
+	// are the same on every page. There are as many as in the catalogue.
+	fixedPlain, fixedRich sync.Map
 }
 
 func loadWords(tag string) (*words, error) {
@@ -132,12 +136,33 @@ var strong = regexp.MustCompile(`\*\*(.+?)\*\*`)
 // say is a message as text. Data are pairs of placeholder and value; Count also
 // chooses the plural.
 func (w *words) say(key string, data ...any) (string, error) {
-	return localize(w.plain, w.figures, key, data, func(v any) any { return v })
+	return once(&w.fixedPlain, key, len(data) == 0, func() (string, error) {
+		return localize(w.plain, w.figures, key, data, func(v any) any { return v })
+	})
+}
+
+// once remembers what a key without data says; an error is none of it.
+func once[T any](fixed *sync.Map, key string, constant bool, say func() (T, error)) (T, error) {
+	if !constant {
+		return say()
+	}
+	if said, ok := fixed.Load(key); ok {
+		return said.(T), nil
+	}
+	said, err := say()
+	if err == nil {
+		fixed.Store(key, said)
+	}
+	return said, err
 }
 
 // html is a message as HTML. Values are escaped, unless they are HTML of ours
 // already (a time element, a link).
 func (w *words) html(key string, data ...any) (template.HTML, error) {
+	return once(&w.fixedRich, key, len(data) == 0, func() (template.HTML, error) { return w.composed(key, data) })
+}
+
+func (w *words) composed(key string, data []any) (template.HTML, error) {
 	s, err := localize(w.rich, w.figures, key, data, func(v any) any {
 		switch v := v.(type) {
 		case template.HTML:

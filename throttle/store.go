@@ -28,7 +28,9 @@ func (s store) reserve(ctx context.Context, key []byte, p Policy, ttl time.Durat
 		expires = s.db.NowPlus(ttl)
 	}
 	until := s.db.NowPlus(p.Wait)
-	row := s.db.Write(ctx).Raw(`
+	var g Guess
+	var next, at database.Time
+	_, err := s.db.Writer(ctx).One(`
 INSERT INTO pin_throttle AS t (fails, key, next_at, refused, tried_at, expires_at, alarm_at)
 VALUES (1, ?, CASE WHEN 1 >= ? THEN ? END, false, ?, ?, CASE WHEN 1 = ? THEN ? END)
 ON CONFLICT (key) DO UPDATE SET
@@ -39,21 +41,17 @@ ON CONFLICT (key) DO UPDATE SET
   expires_at = excluded.expires_at,
   alarm_at   = CASE WHEN COALESCE(t.next_at > excluded.tried_at, false) OR t.fails + 1 <> ? THEN t.alarm_at ELSE excluded.tried_at END
 RETURNING fails, next_at, refused, tried_at`,
-		key, p.Threshold, until, s.db.NowExpr(), expires, p.Threshold, s.db.NowExpr(), p.Threshold, until, p.Threshold).Row()
-	var g Guess
-	var next, at database.Time
-	if err := row.Scan(&g.Fails, &next, &g.refused, &at); err != nil {
-		return Guess{}, err
-	}
+		[]any{key, p.Threshold, until, s.db.NowExpr(), expires, p.Threshold, s.db.NowExpr(), p.Threshold, until, p.Threshold},
+		&g.Fails, &next, &g.refused, &at)
 	g.Until, g.At = next.Time, at.Time
-	return g, nil
+	return g, err
 }
 
 // forgive also takes back the alarm that the right try itself has raised, being
 // counted as a wrong one before it was looked at.
 func (s store) forgive(ctx context.Context, key []byte, p Policy) error {
-	return s.db.Write(ctx).Exec(`UPDATE pin_throttle SET fails = 0, next_at = NULL, refused = false,
-  alarm_at = CASE WHEN fails <> ? THEN alarm_at END WHERE key = ?`, p.Threshold, key).Error
+	return s.db.Writer(ctx).Later(`UPDATE pin_throttle SET fails = 0, next_at = NULL, refused = false,
+  alarm_at = CASE WHEN fails <> ? THEN alarm_at END WHERE key = ?`, p.Threshold, key)
 }
 
 // takeBack also takes back the wait and the alarm that the try itself has begun.
