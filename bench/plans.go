@@ -161,8 +161,8 @@ func (o options) plans(ctx context.Context, empty, full *server) (grown []render
 // chained compares what the audit asks of an empty table and of one that years
 // have filled.
 func chained(ctx context.Context, empty, full *server) (list []render.Asked, err error) {
-	before, err1 := empty.database.Statements(ctx, "audit_queue")
-	after, err2 := full.database.Statements(ctx, "audit_queue")
+	before, err1 := empty.database.Statements(ctx, "audit_")
+	after, err2 := full.database.Statements(ctx, "audit_")
 	for _, b := range before {
 		i := slices.IndexFunc(after, func(a meter.Statement) bool { return a.Text == b.Text })
 		if i < 0 || b.Calls < 10 {
