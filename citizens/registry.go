@@ -44,6 +44,12 @@ func (r *Registry) ByID(ctx context.Context, id ID) (Citizen, error) {
 	return r.store.byID(ctx, id)
 }
 
+// Asking is ByID as a statement to be sent with others, of whoever it is whose id
+// the database finds. The person is there once the statement was answered.
+func (r *Registry) Asking(id database.Subquery) (*Asked, database.Read) {
+	return r.store.asking("p.id = ?", id)
+}
+
 // ByFiscalCode returns the person with this very code, or ErrUnknown: an
 // omocodic variant is another person's.
 func (r *Registry) ByFiscalCode(ctx context.Context, f FiscalCode) (Citizen, error) {

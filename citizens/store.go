@@ -90,30 +90,45 @@ func (j *joined) scan(r database.Row) error {
 		&p.CreatedAt, &p.UpdatedAt, &p.ResidenceChangedAt, &j.kind, &j.value, &j.verified)
 }
 
-// one reads a person and the contacts in one statement.
-func (s *store) one(ctx context.Context, where string, key any) (c Citizen, err error) {
-	found := false
-	err = s.db.Reader(ctx).All(selectPerson+where, []any{key}, func(r database.Row) error {
+// Asked is a person whom a statement of ours asks for, once it has been answered.
+type Asked struct {
+	citizen Citizen
+	found   bool
+}
+
+// Citizen is the person, or ErrUnknown.
+func (a *Asked) Citizen() (Citizen, error) {
+	if !a.found {
+		return Citizen{}, ErrUnknown
+	}
+	return a.citizen, nil
+}
+
+// asking reads a person and the contacts in one statement.
+func (s *store) asking(where string, key any) (*Asked, database.Read) {
+	a := &Asked{}
+	return a, database.Read{Text: selectPerson + where, Args: []any{key}, Each: func(r database.Row) error {
 		var j joined
 		if err := j.scan(r); err != nil {
 			return err
 		}
-		if !found { // the others differ by the contact alone
+		if !a.found { // the others differ by the contact alone
 			person, err := s.citizen(j.person)
 			if err != nil {
 				return err
 			}
-			c, found = person, true
+			a.citizen, a.found = person, true
 		}
-		return s.addContact(&c, j)
-	})
-	if err != nil {
+		return s.addContact(&a.citizen, j)
+	}}
+}
+
+func (s *store) one(ctx context.Context, where string, key any) (Citizen, error) {
+	a, read := s.asking(where, key)
+	if err := s.db.Reader(ctx).All(read.Text, read.Args, read.Each); err != nil {
 		return Citizen{}, fmt.Errorf("read citizen: %w", err)
 	}
-	if !found {
-		return Citizen{}, ErrUnknown
-	}
-	return c, nil
+	return a.Citizen()
 }
 
 // byID reads a person by id. What is no UUID names nobody, and PostgreSQL

@@ -17,6 +17,8 @@ type Row interface{ Scan(dest ...any) error }
 type sender interface {
 	query(ctx context.Context, q string, args []any, each func(Row) error) error
 	exec(ctx context.Context, q string, args []any) (int64, error)
+	// together takes finished reads.
+	together(ctx context.Context, reads []Read) error
 	// later may keep the statement back until the next one, or the commit.
 	later(ctx context.Context, q string, args []any) error
 }
@@ -34,8 +36,8 @@ var (
 // (decision 0037), and everything else is gorm's.
 //
 // A statement has ? where an argument goes, and nowhere else. An argument may
-// be an expression (DB.NowExpr), which stands as it is, or a []any, which
-// becomes a list in parentheses.
+// be an expression (DB.NowExpr), which stands as it is, a Subquery, or a []any,
+// which becomes a list in parentheses.
 type Handle struct {
 	ctx context.Context
 	db  *DB
@@ -70,6 +72,31 @@ func (h Handle) One(q string, args []any, dest ...any) (found bool, err error) {
 func (h Handle) All(q string, args []any, each func(Row) error) error {
 	q, args = h.finish(q, args)
 	return h.db.translate(h.to.query(h.ctx, q, args, each))
+}
+
+// Read is a statement that reads, and who takes its rows.
+type Read struct {
+	Text string
+	Args []any
+	Each func(Row) error
+}
+
+// Together sends reads in order and, where the database can, in one round trip.
+// Each sees what it would see alone; one that fails ends those behind it.
+func (h Handle) Together(reads ...Read) error {
+	finished := make([]Read, len(reads))
+	for i, r := range reads {
+		finished[i].Text, finished[i].Args = h.finish(r.Text, r.Args)
+		finished[i].Each = r.Each
+	}
+	return h.db.translate(h.to.together(h.ctx, finished))
+}
+
+// Subquery is an argument that the database looks up: a SELECT of one value,
+// written by the package whose table it reads.
+type Subquery struct {
+	Text string
+	Args []any
 }
 
 // Do says how many rows a statement has touched.
@@ -128,6 +155,8 @@ func (b *builder) argument(a any) {
 	switch v := a.(type) {
 	case clause.Expr:
 		b.write(v.SQL, v.Vars)
+	case Subquery:
+		b.write("("+v.Text+")", v.Args)
 	case []any:
 		b.write("("+strings.TrimSuffix(strings.Repeat("?, ", len(v)), ", ")+")", v)
 	default:

@@ -67,6 +67,59 @@ func TestHandleReadsAndWrites(t *testing.T) {
 	})
 }
 
+// Reads that travel together are answered in order, each for itself, in a
+// transaction and out of one; none follows one that has failed.
+func TestTogether(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		notes(t, db)
+		for i, id := range []string{"a", "b", "c"} {
+			if _, err := db.Writer(t.Context()).Do("INSERT INTO notes (id, n) VALUES (?, ?)", id, i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		add := func(r database.Row) error {
+			var id string
+			err := r.Scan(&id)
+			got = append(got, id)
+			return err
+		}
+		last := database.Subquery{Text: "SELECT max(n) - ? FROM notes", Args: []any{1}}
+		reads := []database.Read{
+			{Text: "SELECT id FROM notes WHERE n < ? ORDER BY id", Args: []any{2}, Each: add},
+			{Text: "SELECT id FROM notes WHERE n > ?", Args: []any{7}, Each: add},
+			{Text: "SELECT id FROM notes WHERE n > ? AND n > ?", Args: []any{last, 0}, Each: add},
+		}
+		stop := errors.New("stop")
+		check := func(ctx context.Context) error {
+			t.Helper()
+			got = nil
+			if err := db.Reader(ctx).Together(reads...); err != nil || !slices.Equal(got, []string{"a", "b", "c"}) {
+				t.Errorf("got %v, %v", got, err)
+			}
+			got = nil
+			failing := database.Read{Text: reads[0].Text, Args: reads[0].Args, Each: func(database.Row) error { return stop }}
+			if err := db.Reader(ctx).Together(reads[2], failing, reads[0]); !errors.Is(err, stop) || !slices.Equal(got, []string{"c"}) {
+				t.Errorf("after one that failed: got %v, %v", got, err)
+			}
+			return nil
+		}
+		for range 2 { // on the connection that the first left
+			_ = check(t.Context())
+		}
+		if err := db.InTx(t.Context(), check); err != nil {
+			t.Error(err)
+		}
+		if err := db.Reader(t.Context()).Together(database.Read{Text: "SELECT nothing FROM nowhere", Each: add}, reads[0]); err == nil {
+			t.Error("a statement that is wrong is no error")
+		}
+		c := databasetest.Count(t, db)
+		if err := db.Reader(t.Context()).Together(reads...); err != nil || len(c.Statements()) != len(reads) {
+			t.Errorf("counted %v, %v", c.Statements(), err)
+		}
+	})
+}
+
 func TestHandleNamesErrors(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		notes(t, db)
@@ -233,6 +286,12 @@ func TestHandleOutlivesItsConnection(t *testing.T) {
 	}
 	if err := db.Writer(t.Context()).Later("INSERT INTO notes (id, n) VALUES ('kept', 1)"); err != nil {
 		t.Errorf("after it: %v", err)
+	}
+	end(t.Context())
+	n := 0
+	count := database.Read{Text: "SELECT id FROM notes", Each: func(database.Row) error { n++; return nil }}
+	if err := db.Reader(t.Context()).Together(count, count); err != nil || n != 2 {
+		t.Errorf("two reads after another end: %v, %d rows", err, n)
 	}
 	if got := texts(t, db); !slices.Equal(got, []string{"kept"}) {
 		t.Errorf("kept %v", got)

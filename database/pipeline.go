@@ -41,27 +41,57 @@ func (p pipelined) later(ctx context.Context, q string, args []any) error {
 	return err
 }
 
-// send takes another connection where the one it had turns out to be dead
-// before anything was sent.
+func (p pipelined) together(ctx context.Context, reads []Read) error {
+	for _, r := range reads {
+		p.see(r.Text)
+	}
+	return p.attempt(ctx, func(c *pgx.Conn) error {
+		var batch pgx.Batch // of this connection: it notes there what has been prepared
+		for _, r := range reads {
+			batch.Queue(r.Text, r.Args...)
+		}
+		results := c.SendBatch(ctx, &batch)
+		return end(results, each(results, reads))
+	})
+}
+
+// each hands the rows of reads over, one read after the other.
+func each(results pgx.BatchResults, reads []Read) error {
+	for _, r := range reads {
+		rows, err := results.Query()
+		if _, err := drain(rows, err, r.Each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p pipelined) send(ctx context.Context, q string, args []any, each func(Row) error) (n int64, err error) {
-	const attempts = 3
 	p.see(q)
+	err = p.attempt(ctx, func(c *pgx.Conn) error {
+		rows, err := c.Query(ctx, q, args...)
+		n, err = drain(rows, err, each)
+		return err
+	})
+	return n, err
+}
+
+// attempt takes another connection where the one it had turns out to be dead
+// before anything was sent.
+func (p pipelined) attempt(ctx context.Context, fn func(*pgx.Conn) error) (err error) {
+	const attempts = 3
 	for range attempts {
 		var conn *sql.Conn
 		if conn, err = p.DB.Conn(ctx); err != nil {
-			return 0, err
-		}
-		err = raw(conn, func(c *pgx.Conn) error {
-			rows, err := c.Query(ctx, q, args...)
-			n, err = drain(rows, err, each)
 			return err
-		})
+		}
+		err = raw(conn, fn)
 		_ = conn.Close() // gives it back; a broken one is not taken again
 		if !pgconn.SafeToRetry(err) {
 			break
 		}
 	}
-	return n, err
+	return err
 }
 
 // pipeline is a transaction on PostgreSQL. Statements kept back, BEGIN first
@@ -99,6 +129,10 @@ func (t *pipeline) query(ctx context.Context, q string, args []any, each func(Ro
 func (t *pipeline) exec(ctx context.Context, q string, args []any) (int64, error) {
 	t.see(q)
 	return t.send(ctx, q, args, nil)
+}
+
+func (t *pipeline) together(ctx context.Context, reads []Read) error {
+	return inTurn(ctx, t, reads)
 }
 
 // send sends what was kept back, and q behind it.

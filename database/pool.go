@@ -106,6 +106,20 @@ func (p pool) later(ctx context.Context, q string, args []any) error {
 	return err
 }
 
+func (p pool) together(ctx context.Context, reads []Read) error { return inTurn(ctx, p, reads) }
+
+func (t *transaction) together(ctx context.Context, reads []Read) error { return inTurn(ctx, t, reads) }
+
+// inTurn is together where nothing is gained by it.
+func inTurn(ctx context.Context, to sender, reads []Read) error {
+	for _, r := range reads {
+		if err := to.query(ctx, r.Text, r.Args, r.Each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (t *transaction) query(ctx context.Context, q string, args []any, each func(Row) error) error {
 	return query(ctx, t, q, args, each)
 }

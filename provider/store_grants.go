@@ -132,12 +132,20 @@ func (g *grants) live(ctx context.Context, id string) (grantRow, error) {
 }
 
 // standing is the part of a live grant that its access tokens depend on, and
-// the clock. The other fields stay zero: every introspection reads this.
-func (g *grants) standing(ctx context.Context, id string) (grantRow, error) {
-	r, now := grantRow{ID: id}, database.Time{}
-	found, err := g.db.Reader(ctx).One(`SELECT client_id, citizen_id, subject, session_id, userinfo_claims, acr, amr, auth_time, ?
-		FROM grants WHERE id = ? AND revoked_at IS NULL AND expires_at > ?`, []any{g.db.NowExpr(), id, g.db.NowExpr()},
-		&r.ClientID, (*string)(&r.CitizenID), &r.Subject, &r.SessionID, &r.UserinfoClaims, &r.ACR, &r.AMR, &r.AuthTime, &now)
+// the clock. The other fields stay zero: every introspection reads this. What
+// else is to be read goes with it.
+func (g *grants) standing(ctx context.Context, id string, others ...database.Read) (grantRow, error) {
+	r, now, found := grantRow{ID: id}, database.Time{}, false
+	read := database.Read{
+		Text: `SELECT client_id, citizen_id, subject, session_id, userinfo_claims, acr, amr, auth_time, ?
+			FROM grants WHERE id = ? AND revoked_at IS NULL AND expires_at > ?`,
+		Args: []any{g.db.NowExpr(), id, g.db.NowExpr()},
+		Each: func(row database.Row) error {
+			found = true
+			return row.Scan(&r.ClientID, (*string)(&r.CitizenID), &r.Subject, &r.SessionID, &r.UserinfoClaims, &r.ACR, &r.AMR, &r.AuthTime, &now)
+		},
+	}
+	err := g.db.Reader(ctx).Together(append([]database.Read{read}, others...)...)
 	if err != nil {
 		return grantRow{}, fmt.Errorf("read grant: %w", err)
 	}
@@ -146,6 +154,11 @@ func (g *grants) standing(ctx context.Context, id string) (grantRow, error) {
 	}
 	r.Now = now.Time
 	return r, nil
+}
+
+// citizenOf finds whose grant it is.
+func citizenOf(id string) database.Subquery {
+	return database.Subquery{Text: "SELECT citizen_id FROM grants WHERE id = ?", Args: []any{id}}
 }
 
 // grantColumns are what anybody looks at again, in the order of fields.

@@ -13,6 +13,7 @@ import (
 	"ente.example/idp/citizens"
 	"ente.example/idp/clients"
 	"ente.example/idp/consent"
+	"ente.example/idp/database"
 	"github.com/labstack/echo/v4"
 )
 
@@ -65,7 +66,7 @@ func (p *Provider) answerUserinfo(c echo.Context) (map[string]any, clients.Clien
 	if token.text == "" {
 		return nil, clients.Client{}, oauthError("", "", http.StatusUnauthorized)
 	}
-	a, err := p.verifyAccess(ctx, token.text)
+	a, person, err := p.verifyPerson(ctx, token.text)
 	if err == nil {
 		err = p.confirm(c, userinfoPath, token, a)
 	}
@@ -77,12 +78,29 @@ func (p *Provider) answerUserinfo(c echo.Context) (map[string]any, clients.Clien
 	case !a.has(scopeOpenID) || a.GID == "":
 		return nil, clients.Client{}, oauthError(codeInsufficientScope, "the scope openid is needed", http.StatusForbidden)
 	}
-	answer, err := p.claimsOf(ctx, a.grant.CitizenID, userinfoClaims(a))
+	answer, err := p.claimsOf(ctx, a.grant.CitizenID, person, userinfoClaims(a))
 	if err != nil {
 		return nil, clients.Client{}, err
 	}
 	answer["sub"] = a.Subject
 	return answer, a.client, nil
+}
+
+// verifyPerson is verifyAccess that reads the citizen along with the grant where
+// the token's scopes will need it; nil where they do not.
+func (p *Provider) verifyPerson(ctx context.Context, token string) (a accessToken, person *citizens.Asked, err error) {
+	if a, err = p.ownAccess(ctx, token); err != nil {
+		return accessToken{}, nil, err
+	}
+	var others []database.Read
+	if a.GID != "" && len(consent.ClaimsOf(a.scopes())) > 0 {
+		asked, read := p.citizens.Asking(citizenOf(a.GID))
+		person, others = asked, append(others, read)
+	}
+	if err := p.stand(ctx, &a, others...); err != nil {
+		return accessToken{}, nil, err
+	}
+	return a, person, nil
 }
 
 // userinfoClaims are the names a token gives a right to: those of its scopes,
@@ -97,12 +115,17 @@ func userinfoClaims(a accessToken) []string {
 	return names
 }
 
-// claimsOf are the values of claims for a citizen, read now and not kept.
-func (p *Provider) claimsOf(ctx context.Context, id citizens.ID, names []string) (map[string]any, error) {
+// claimsOf are the values of claims for a citizen, read now and not kept. Only
+// claims that were asked for one by one leave the person to be read here.
+func (p *Provider) claimsOf(ctx context.Context, id citizens.ID, person *citizens.Asked, names []string) (map[string]any, error) {
 	if len(names) == 0 {
 		return map[string]any{}, nil
 	}
-	citizen, err := p.citizens.ByID(ctx, id)
+	read := func() (citizens.Citizen, error) { return p.citizens.ByID(ctx, id) }
+	if person != nil {
+		read = person.Citizen
+	}
+	citizen, err := read()
 	if errors.Is(err, citizens.ErrUnknown) {
 		return nil, oauthError(codeInvalidToken, "the access token is not valid here", http.StatusUnauthorized)
 	}
