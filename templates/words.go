@@ -115,14 +115,16 @@ func loadWords(tag string) (*words, error) {
 // localizer holds the messages of one catalogue after a change to each text. Its
 // bundle knows one language only: a missing message is an error, not Italian.
 func localizer(tag string, messages []*i18n.Message, change func(string) string) (*i18n.Localizer, error) {
-	bundle := i18n.NewBundle(language.Make(tag))
-	for _, message := range messages {
+	changed := make([]*i18n.Message, len(messages))
+	for i, message := range messages {
 		m := *message
 		m.Zero, m.One, m.Two = change(m.Zero), change(m.One), change(m.Two)
 		m.Few, m.Many, m.Other = change(m.Few), change(m.Many), change(m.Other)
-		if err := bundle.AddMessages(language.Make(tag), &m); err != nil {
-			return nil, fmt.Errorf("read words %s: %w", tag, err)
-		}
+		changed[i] = &m
+	}
+	bundle := i18n.NewBundle(language.Make(tag))
+	if err := bundle.AddMessages(language.Make(tag), changed...); err != nil { // at once: it looks the language up each time
+		return nil, fmt.Errorf("read words %s: %w", tag, err)
 	}
 	return i18n.NewLocalizer(bundle, tag), nil
 }

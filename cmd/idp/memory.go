@@ -23,14 +23,16 @@ const (
 	mostMemory = 192 << 20
 )
 
-// spareCollector has the runtime collect less often while there is work, which
-// costs memory, and as often as ever while there is none, until ctx ends
-// (decision 0035). What the operator has said in GOGC or GOMEMLIMIT stands.
+// spareCollector gives back what the start has made and nobody needs any more.
+// Then it has the runtime collect less often while there is work, which costs
+// memory, and as often as ever while there is none, until ctx ends (decision
+// 0035). What the operator has said in GOGC or GOMEMLIMIT stands.
 func spareCollector(ctx context.Context, hash credentials.Cost) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		one := max(hash.Memory, credentials.FloorCost().Memory)
 		debug.SetMemoryLimit(mostMemory + int64(runtime.NumCPU())*int64(one)<<10)
 	}
+	go debug.FreeOSMemory()
 	if os.Getenv("GOGC") != "" {
 		return
 	}

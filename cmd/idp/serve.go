@@ -64,9 +64,9 @@ func (c *serveCommand) Run(i *invocation) error {
 		return err
 	}
 	defer func() { _ = v.close() }()
-	spareCollector(i.ctx, v.policy.hash)
 	return v.serve(i.ctx, names, func(public, admin net.Addr) {
 		logger.Info("serving", "issuer", v.settings.Issuer, "listen", public.String(), "admin", admin.String(), "version", version().Version)
+		spareCollector(i.ctx, v.policy.hash)
 	})
 }
 
