@@ -28,7 +28,7 @@ func TestAnAnswerGoesOnAtOnce(t *testing.T) {
 		}{
 			{"deny", "yes", "", false, []string{"UPDATE interactions", "INSERT audit_queue"}},
 			{"allow", "", "", true, []string{"UPDATE interactions", "INSERT audit_queue", "INSERT grants", "INSERT audit_queue"}},
-			{"allow", "yes", "", true, []string{"UPDATE interactions", "INSERT consents", "UPDATE consents", "INSERT audit_queue", "INSERT grants", "INSERT audit_queue"}},
+			{"allow", "yes", "", true, []string{"UPDATE interactions", "INSERT consents", "INSERT audit_queue", "INSERT grants", "INSERT audit_queue"}},
 			{"allow", "yes", "form_post", true, nil},
 		} {
 			i := s.interaction(s.authorize("prompt", "consent", "response_mode", row.mode))
