@@ -202,7 +202,8 @@ func (s store) discard(ctx context.Context, id ID, why string) ([]ended, error) 
 // unused are some of the people who have not used their first PINs in time.
 func (s store) unused(ctx context.Context) ([]citizens.ID, error) {
 	var list []citizens.ID
-	err := s.db.Read(ctx).Raw(`SELECT citizen_id FROM credentials WHERE state = 'issued' AND due_at <= ? LIMIT ?`, s.db.NowExpr(), batch).Scan(&list).Error
+	err := s.db.Read(ctx).Raw(`SELECT citizen_id FROM credentials
+WHERE state IN ('pending_delivery', 'issued') AND state = 'issued' AND due_at <= ? LIMIT ?`, s.db.NowExpr(), batch).Scan(&list).Error
 	return list, err
 }
 

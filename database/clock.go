@@ -37,15 +37,17 @@ func (db *DB) Now(ctx context.Context) (time.Time, error) {
 // machine's clock, so there it is a bound value.
 func (db *DB) NowExpr() clause.Expr { return db.NowPlus(0) }
 
-// NowPlus is the database's clock moved by d, as SQL.
+// NowPlus is the database's clock moved by d, as SQL. On PostgreSQL that is when
+// the statement began: of a clock that goes on meanwhile no index can be asked
+// what is due, and every row would be read.
 func (db *DB) NowPlus(d time.Duration) clause.Expr {
 	if db.dialect == SQLite {
 		return clause.Expr{SQL: "?", Vars: []any{db.local().Add(d).Truncate(time.Microsecond)}}
 	}
 	if d += db.clock.offset(); d == 0 {
-		return clause.Expr{SQL: "clock_timestamp()"}
+		return clause.Expr{SQL: "statement_timestamp()"}
 	}
-	return clause.Expr{SQL: fmt.Sprintf("(clock_timestamp() + interval '%d microseconds')", d.Microseconds())}
+	return clause.Expr{SQL: fmt.Sprintf("(statement_timestamp() + interval '%d microseconds')", d.Microseconds())}
 }
 
 func (db *DB) local() time.Time { return Truncate(time.Now().Add(db.clock.offset())) }

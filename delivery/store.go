@@ -131,8 +131,8 @@ func (s store) overdue(ctx context.Context) ([]delivery, error) {
 	var list []delivery
 	err := s.db.Read(ctx).Raw(`
 SELECT id, channel, message, citizen_id, ref FROM deliveries
-WHERE state IN (?, ?) AND give_up_at <= ? AND (leased_till IS NULL OR leased_till <= ?) ORDER BY give_up_at LIMIT ?`,
-		held, queued, s.db.NowExpr(), s.db.NowExpr(), purges).Scan(&list).Error
+WHERE state IN ('held', 'queued') AND give_up_at <= ? AND (leased_till IS NULL OR leased_till <= ?) ORDER BY give_up_at LIMIT ?`,
+		s.db.NowExpr(), s.db.NowExpr(), purges).Scan(&list).Error
 	return list, err
 }
 

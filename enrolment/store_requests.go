@@ -212,11 +212,12 @@ WHERE state IN ('approved', 'part1_sent', 'part2_handed', 'part2_posted') AND id
 // batch bounds what one statement of a sweep touches.
 const batch = 500
 
-// overdue are some requests whose time is over.
+// overdue are some requests whose time is over. That they have not ended is said
+// as the index says it: SQLite does not conclude.
 func (s requestStore) overdue(ctx context.Context) ([]request, error) {
 	var list []request
 	err := s.db.Read(ctx).Raw(`SELECT `+requestColumns+`, ? AS now FROM enrolments
-WHERE due_at <= ? AND state IN ('submitted', 'checking') LIMIT ?`, s.db.NowExpr(), s.db.NowExpr(), batch).Scan(&list).Error
+WHERE due_at <= ? AND state IN ('submitted', 'checking') AND state NOT IN ('completed', 'rejected', 'expired', 'cancelled') LIMIT ?`, s.db.NowExpr(), s.db.NowExpr(), batch).Scan(&list).Error
 	return list, err
 }
 
