@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,11 +11,13 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
 )
 
-// maxConns bounds one node's connections. The hot paths hold one for a
-// millisecond or two, so a few per core are plenty.
-const maxConns = 32
+// These bound one node's connections. The hot paths hold one for a millisecond
+// or two, so a few per core are plenty. What only reads has its own: a service's
+// question does not wait until others' commits are on the disk.
+const maxWriting, maxReading = 20, 12
 
 func openPostgres(url string, o Options) (*DB, error) {
 	cfg, err := pgx.ParseConfig(url)
@@ -26,13 +29,19 @@ func openPostgres(url string, o Options) (*DB, error) {
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = "idp"
 	}
-	p := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(timesInUTC))
-	limit(p, maxConns)
-	g, err := open(postgres.New(postgres.Config{Conn: pipelined{pool{p, o.Trace}}}))
-	if err != nil {
-		return nil, err
+	db := &DB{dialect: Postgres, clock: o.Clock}
+	for _, side := range []struct {
+		g    **gorm.DB
+		most int
+	}{{&db.write, maxWriting}, {&db.read, maxReading}} {
+		p := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(timesInUTC))
+		limit(p, side.most)
+		db.pools = append(db.pools, p)
+		if *side.g, err = open(postgres.New(postgres.Config{Conn: pipelined{pool{p, o.Trace}}})); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
 	}
-	return &DB{dialect: Postgres, clock: o.Clock, write: g, read: g, pools: []*sql.DB{p}}, nil
+	return db, nil
 }
 
 func timesInUTC(_ context.Context, c *pgx.Conn) error {
