@@ -168,7 +168,7 @@ func (o options) crowds(ctx context.Context, t driver.Target, rate float64) (v v
 	if err != nil {
 		return v, err
 	}
-	c := exec.CommandContext(ctx, self, "-visits", strconv.FormatFloat(rate, 'f', 2, 64), "-time", o.window.String()) //nolint:gosec // G204: this very program
+	c := exec.CommandContext(ctx, self, "-visits", strconv.FormatFloat(rate, 'f', 2, 64), "-time", o.window.String())
 	c.Stdin, c.Stderr = bytes.NewReader(in), os.Stderr
 	b, err := c.Output()
 	if err != nil {

@@ -159,7 +159,7 @@ func start(ctx context.Context, program string) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start a process that hashes: %w", err), in.Close(), to.Close())
 	}
-	c := exec.CommandContext(context.WithoutCancel(ctx), program, HashArgument) //nolint:gosec // G204: this very program
+	c := exec.CommandContext(context.WithoutCancel(ctx), program, HashArgument)
 	c.Dir, c.Stdin, c.Stdout = "/", in, out
 	c.Env = []string{"GOMAXPROCS=1", "GOGC=off"} // and none of ours: see HashApart
 	err = c.Start()

@@ -61,7 +61,7 @@ func (d *Driver) Arrive(ctx context.Context, s Scenario, a Arrivals) Report {
 	start := time.Now()
 	for n := range int(a.Rate * a.Time.Seconds()) {
 		due := start.Add(time.Duration(float64(n) / a.Rate * float64(time.Second)))
-		time.Sleep(time.Until(due))
+		time.Sleep(time.Until(due)) //nolint:forbidigo // it is the load that is timed
 		if ctx.Err() != nil {
 			break
 		}
