@@ -100,7 +100,11 @@ func (d *Driver) Run(ctx context.Context, s Scenario, l Load) Report {
 				if !more {
 					return
 				}
-				time.Sleep(time.Until(at))
+				select { // one that is late begins at once
+				case <-ctx.Done():
+					return
+				case <-time.After(time.Until(at)):
+				}
 				err := s.do(d, ctx, w)
 				switch {
 				case errors.Is(err, errSpent):

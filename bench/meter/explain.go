@@ -86,7 +86,11 @@ func (p *Postgres) explain(ctx context.Context, least string) error {
 		if err := p.conn.QueryRow(ctx, "SHOW auto_explain.log_min_duration").Scan(&now); err != nil {
 			return fmt.Errorf("explain: %w", err)
 		}
-		time.Sleep(20 * time.Millisecond) // the others are told at the same time
+		select { // the others are told at the same time
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 	return nil
 }
