@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -22,7 +21,7 @@ func asked(site http.Handler, r *http.Request) func() {
 // What all requests pay before and after their handler shows in an answer that
 // is ready before anybody asks. With the race detector they are some more.
 func TestObjectsOfAPublishedDocument(t *testing.T) {
-	site := wholeSite(t, slog.New(slog.NewJSONHandler(io.Discard, nil)))
+	site := wholeSite(t, slog.New(slog.NewJSONHandler(&nowhere{}, nil)))
 	for path, most := range map[string]float64{"/.well-known/openid-configuration": 16, "/jwks": 16} {
 		if got := testing.AllocsPerRun(100, asked(site, httptest.NewRequest(http.MethodGet, path, nil))); got > most {
 			t.Errorf("%s: an answer makes %.0f objects, want %.0f at most", path, got, most)
@@ -31,7 +30,7 @@ func TestObjectsOfAPublishedDocument(t *testing.T) {
 }
 
 func BenchmarkPublishedDocument(b *testing.B) {
-	site := wholeSite(b, slog.New(slog.NewJSONHandler(io.Discard, nil)))
+	site := wholeSite(b, slog.New(slog.NewJSONHandler(&nowhere{}, nil)))
 	for _, path := range []string{"/.well-known/openid-configuration", "/jwks"} {
 		b.Run(path[1:], func(b *testing.B) {
 			ask := asked(site, httptest.NewRequest(http.MethodGet, path, nil))
