@@ -112,8 +112,14 @@ func explained(t *testing.T, s *server, o options) {
 			}
 		}
 	}
-	if found["INSERT audit_queue"] != 1 {
-		t.Errorf("an exchange asks for %v, want one INSERT of the audit", found)
+	written := 0.0
+	for statement, times := range found {
+		if strings.Contains(statement, "audit_queue") {
+			written += times
+		}
+	}
+	if written != 1 {
+		t.Errorf("an exchange asks for %v, want one event for the audit", found)
 	}
 	for _, g := range grown {
 		if g.Levels < 2 || g.Tenfold < g.Levels || strings.HasPrefix(g.Index, "pg_") {
