@@ -88,12 +88,23 @@ func newFosite(p *Provider) *fosite.Fosite {
 	}
 	proof := &pkce.Handler{AuthorizeCodeStrategy: s, Storage: s, Config: c}
 	config.AuthorizeEndpointHandlers = fosite.AuthorizeEndpointHandlers{code, explicit, proof}
-	c.grants[clients.GrantAuthorizationCode] = fosite.TokenEndpointHandlers{code, explicit, proof}
+	c.grants[clients.GrantAuthorizationCode] = fosite.TokenEndpointHandlers{code, idTokenOfCode{explicit}, proof}
 	c.grants[clients.GrantRefreshToken] = fosite.TokenEndpointHandlers{
 		&oauth2.RefreshTokenGrantHandler{AccessTokenStrategy: s, RefreshTokenStrategy: s, TokenRevocationStorage: s, Config: c},
 		&openid.OpenIDConnectRefreshHandler{IDTokenHandleHelper: idTokens, Config: c},
 	}
 	return fosite.NewOAuth2Provider(s, c)
+}
+
+// idTokenOfCode adds the ID token to the answer to a code. Of the request it has
+// nothing to check; fosite's handler says so with a stack of calls.
+type idTokenOfCode struct {
+	*openid.OpenIDConnectExplicitHandler
+}
+
+// HandleTokenEndpointRequest implements fosite.TokenEndpointHandler.
+func (idTokenOfCode) HandleTokenEndpointRequest(context.Context, fosite.AccessRequester) error {
+	return fosite.ErrUnknownRequest
 }
 
 func (p *Provider) fositeClient(u *unit) fositeClient {

@@ -94,19 +94,24 @@ func (s storage) load(ctx context.Context, read func() (grantRow, error)) (*gran
 	return u.grant, nil
 }
 
-// requester is a grant as fosite wants to see it.
+// requester is the unit's grant as fosite wants to see it. Each handler asks for
+// it, and none changes anything in it but the hashes in its session.
 func (s storage) requester(ctx context.Context, row *grantRow) *fosite.Request {
 	u := unitOf(ctx)
+	if u.requester != nil {
+		return u.requester
+	}
 	form := url.Values{"redirect_uri": {row.RedirectURI}}
 	if row.CodeChallenge != "" {
 		form.Set("code_challenge", row.CodeChallenge)
 		form.Set("code_challenge_method", "S256")
 	}
-	return &fosite.Request{
+	u.requester = &fosite.Request{
 		ID: row.ID, Client: s.provider.fositeClient(u), Form: form,
 		RequestedScope: fosite.Arguments(row.Scopes), GrantedScope: fosite.Arguments(row.Scopes),
 		Session: newSession(row.Subject, idTokenAlg(u.client)),
 	}
+	return u.requester
 }
 
 // GetAuthorizeCodeSession enforces the code's life itself: fosite would look at

@@ -3,6 +3,8 @@ package provider
 import (
 	"context"
 
+	"github.com/ory/fosite"
+
 	"ente.example/idp/authorizations"
 	"ente.example/idp/clients"
 )
@@ -18,8 +20,9 @@ type unit struct {
 	redirect  string
 	grantType string // at the token endpoint
 
-	grant *grantRow // authorize: to be inserted; token: as it was read
-	err   error     // a read that failed: our fault, whatever fosite makes of it
+	grant     *grantRow       // authorize: to be inserted; token: as it was read
+	requester *fosite.Request // the grant, as fosite sees it
+	err       error           // a read that failed: our fault, whatever fosite makes of it
 
 	// what the token endpoint is about to do, or has found out
 	verifying bool          // the code is good, its verifier is being checked
