@@ -26,7 +26,7 @@ func FuzzAuthorize(f *testing.F) {
 	}
 	cookies := s.browser.Jar.Cookies(must[*url.URL](f)(url.Parse(s.issuer)))
 	good := s.params().Encode()
-	ours := regexp.MustCompile("^/((login|consent)/[A-Za-z0-9_-]{43}(/account)?|pin/request\\?sign_in=[A-Za-z0-9_-]{43})$")
+	ours := regexp.MustCompile(`^/((login|consent)/[A-Za-z0-9_-]{43}(/account)?|pin/request\?sign_in=[A-Za-z0-9_-]{43})$`)
 	f.Fuzz(func(t *testing.T, query string, signedIn bool) {
 		for _, raw := range []string{query, good + "&" + query} {
 			r := httptest.NewRequest(http.MethodGet, "http://localhost:8080/authorize", nil)

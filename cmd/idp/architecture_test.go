@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"bench/driver": {},
 	"bench/floor":  {},
 	"bench/meter":  {},
-	"bench/render": {},
+	"bench/render": {"bench/meter"},
 
 	"provider":    slices.Concat([]string{"provider/keys", "consent", "login"}, ruleRooms, groundRooms),
 	"consent":     slices.Concat([]string{"login"}, ruleRooms, groundRooms),

@@ -79,7 +79,7 @@ func (v *services) serve(ctx context.Context, workers []string, ready func(publi
 	if err != nil {
 		return err
 	}
-	site, err := v.site()
+	site, err := v.site() //nolint:contextcheck // its handlers go by the context of their request
 	if err != nil {
 		return errors.Join(err, public.Close())
 	}
