@@ -203,7 +203,11 @@ func exchange(by who) step {
 func refresh(by who) step {
 	return func(d *Driver, ctx context.Context, w int) error {
 		c, has := by(d)
-		b, err := d.post(ctx, d.at.Token, c, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {has.tokens[w].Refresh}})
+		mine, err := has.of(w)
+		if err != nil {
+			return err
+		}
+		b, err := d.post(ctx, d.at.Token, c, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {mine.Refresh}})
 		if err != nil {
 			return err
 		}
@@ -217,7 +221,11 @@ func refresh(by who) step {
 }
 
 func (d *Driver) introspect(ctx context.Context, w int) error {
-	b, err := d.post(ctx, d.at.Introspection, d.target.Kept, url.Values{"token": {d.kept.tokens[w].Access}})
+	mine, err := d.kept.of(w)
+	if err != nil {
+		return err
+	}
+	b, err := d.post(ctx, d.at.Introspection, d.target.Kept, url.Values{"token": {mine.Access}})
 	if err != nil {
 		return err
 	}
@@ -227,4 +235,18 @@ func (d *Driver) introspect(ctx context.Context, w int) error {
 	return full(json.Unmarshal(b, &a), a.Active)
 }
 
-func (d *Driver) userinfo(ctx context.Context, w int) error { return d.claims(ctx, d.kept.tokens[w]) }
+func (d *Driver) userinfo(ctx context.Context, w int) error {
+	mine, err := d.kept.of(w)
+	if err != nil {
+		return err
+	}
+	return d.claims(ctx, mine)
+}
+
+// of are a worker's own tokens.
+func (s *stock) of(worker int) (tokens, error) {
+	if worker >= len(s.tokens) {
+		return tokens{}, errors.New("no tokens: the scenarios sso and exchange get them, and have to run before")
+	}
+	return s.tokens[worker], nil
+}
