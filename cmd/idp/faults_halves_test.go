@@ -89,14 +89,14 @@ func (c *chain) watch(ctx context.Context) {
 	}
 }
 
-// serves starts a node.
+// serves starts a node. What it hands over before it says that it serves waits
+// until there is somebody to kill.
 func (c *chain) serves(args ...string) {
 	c.t.Helper()
-	p := c.process(args...)
-	c.logs = append(c.logs, p.log)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.node = p
+	c.node = c.process(args...)
+	c.logs = append(c.logs, c.node.log)
 }
 
 // rests ends the node as a power cut would.
