@@ -88,6 +88,7 @@ func filled(t *testing.T, s *server) {
 			t.Errorf("%d more rows in %s, want %d", more[table], table, n)
 		}
 	}
+	more["audit_chain"] += more["audit_queue"] // what was waiting has moved meanwhile
 	// here the one sign-in that leaves the models has added its own
 	for table, n := range map[string]int{"sessions": 10, "grants": 50, "consents": 100, "interactions": 20, "audit_chain": 1000} {
 		if more[table] < int64(n) || more[table] > int64(n)+20 {
@@ -114,7 +115,8 @@ func explained(t *testing.T, s *server, o options) {
 	}
 	written := 0.0
 	for statement, times := range found {
-		if strings.Contains(statement, "audit_queue") {
+		// the chaining, which comes round when it likes, writes no grant
+		if strings.Contains(statement, "audit_queue") && strings.Contains(statement, "grants") {
 			written += times
 		}
 	}
