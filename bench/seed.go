@@ -124,12 +124,28 @@ func expiring(rate float64, time time.Duration) []copying {
 func (c copying) run(ctx context.Context, conn *pgx.Conn) error {
 	const piece = 500_000
 	insert, err := c.statement(ctx, conn)
+	if err == nil {
+		err = c.awaitModel(ctx, conn)
+	}
 	if err != nil {
 		return fmt.Errorf("seed %s: %w", c.table, err)
 	}
 	for from := 1; from <= c.rows; from += piece {
 		if _, err := conn.Exec(ctx, insert, from, min(from+piece-1, c.rows)); err != nil {
 			return fmt.Errorf("seed %s: %w", c.table, err)
+		}
+	}
+	return nil
+}
+
+// awaitModel waits until there is a row to copy: the audit's comes a second or so
+// after what it tells of.
+func (c copying) awaitModel(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for found := false; !found; {
+		if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+c.table+"), pg_sleep(0.05)::text").Scan(&found, nil); err != nil {
+			return fmt.Errorf("wait for a first row: %w", err)
 		}
 	}
 	return nil
