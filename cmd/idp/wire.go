@@ -113,7 +113,7 @@ func wire(ctx context.Context, s settings, o options) (_ *services, err error) {
 		return nil, err
 	}
 	v.counters = newCounters(v.metrics)
-	for _, build := range []func() error{v.ground, v.people, v.services, v.protocol} {
+	for _, build := range []func() error{v.ground, v.people, v.services, v.registry, v.protocol} {
 		if err := build(); err != nil {
 			return nil, err
 		}
@@ -248,9 +248,11 @@ func (v *services) services() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := v.reports(); err != nil {
-		return err
-	}
+	return v.reports()
+}
+
+// registry are the services that delegate to us, and what they may ask for.
+func (v *services) registry() (err error) {
 	if file := v.settings.AuthorizationTypes; file != "" {
 		if v.authorizations, err = authorizations.Load(file); err != nil {
 			return err
@@ -262,9 +264,9 @@ func (v *services) services() (err error) {
 			return err
 		}
 	}
-	registry := v.policy.clients
-	registry.Fetch.Loopback = v.settings.loopback()
-	v.clients, err = clients.New(clients.Deps{DB: v.db, Audit: v.audit, Policy: registry, Scopes: scopes, Authorizations: v.authorizations,
+	policy := v.policy.clients
+	policy.Fetch.Loopback = v.settings.loopback()
+	v.clients, err = clients.New(clients.Deps{DB: v.db, Audit: v.audit, Policy: policy, Scopes: scopes, Authorizations: v.authorizations,
 		Publishers: publishers, Issuer: v.settings.Issuer,
 		Ended: func(ctx context.Context, id string) error { return v.provider.RevokeClient(ctx, id, "client-disabled") },
 	})
