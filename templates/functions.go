@@ -10,38 +10,41 @@ import (
 	"golang.org/x/text/language/display"
 )
 
-// functions are what templates may call, in one language.
+// functions are what templates may call, in one language. Each answers by its
+// arguments, the language and the installation, and by nothing else (see fold):
+// what depends on the moment or the reader comes with the page.
 func (s *Set) functions(w *words) template.FuncMap {
 	return template.FuncMap{
-		"t":         w.say,
-		"rich":      w.html,
-		"asset":     s.assets.url,
-		"clock":     w.clock,
-		"clockUp":   func(t time.Time) template.HTML { return w.clock(roundUp(t)) },
-		"hour":      w.hour,
-		"moment":    w.moment,
-		"date":      w.date,
-		"when":      w.when,
-		"reopens":   w.reopens,
-		"hours":     func() (string, error) { return w.hours(s.institution.Hours) },
-		"minutes":   minutesLeft,
-		"lasting":   w.lasting,
-		"figure":    func(name string) any { return w.figures[name] },
-		"days":      func(d time.Duration) int { return int(d.Hours() / 24) },
-		"seconds":   func(now, until time.Time) int { return max(0, int(until.Sub(now).Seconds())) },
-		"in":        func(t Text) string { return t.In(w.language) },
-		"link":      link,
-		"dial":      dial,
-		"target":    func(action string) template.URL { return template.URL(action) }, //nolint:gosec // FormPost.check has looked
-		"label":     w.label,
-		"country":   w.country,
-		"countries": w.countries,
-		"dayOf":     w.day,
-		"value":     w.value,
-		"phrase":    w.phrase,
-		"problems":  problems,
-		"numeric":   func(claim string) bool { return strings.HasSuffix(claim, "/fiscal_number") || claim == "phone_number" },
-		"icon":      s.icon,
+		"t":           w.say,
+		"rich":        w.html,
+		"asset":       s.assets.url,
+		"clock":       w.clock,
+		"clockUp":     func(t time.Time) template.HTML { return w.clock(roundUp(t)) },
+		"hour":        w.hour,
+		"moment":      w.moment,
+		"date":        w.date,
+		"when":        w.when,
+		"reopens":     w.reopens,
+		"hours":       func() (string, error) { return w.hours(s.institution.Hours) },
+		"minutes":     minutesLeft,
+		"lasting":     w.lasting,
+		"figure":      func(name string) any { return w.figures[name] },
+		"days":        func(d time.Duration) int { return int(d.Hours() / 24) },
+		"seconds":     func(now, until time.Time) int { return max(0, int(until.Sub(now).Seconds())) },
+		"in":          func(t Text) string { return t.In(w.language) },
+		"link":        link,
+		"dial":        dial,
+		"target":      func(action string) template.URL { return template.URL(action) }, //nolint:gosec // FormPost.check has looked
+		"label":       w.label,
+		"country":     w.country,
+		"countries":   w.countries,
+		"dayOf":       w.day,
+		"value":       w.value,
+		"phrase":      w.phrase,
+		"problems":    problems,
+		"numeric":     func(claim string) bool { return strings.HasSuffix(claim, "/fiscal_number") || claim == "phone_number" },
+		"icon":        s.icon,
+		"institution": func() *Institution { return &s.institution },
 	}
 }
 

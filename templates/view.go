@@ -49,7 +49,7 @@ func New(o Options) (*Set, error) {
 		if err := s.words[l.Tag].tell(o.Figures); err != nil {
 			return nil, err
 		}
-		if s.pages[l.Tag], err = s.parse(s.words[l.Tag], texts); err != nil {
+		if s.pages[l.Tag], err = s.parse(s.words[l.Tag], texts, fold); err != nil {
 			return nil, err
 		}
 	}
@@ -101,8 +101,8 @@ func pageTexts(overrides fs.FS) (map[string]string, error) {
 type page func() (*template.Template, error)
 
 // parse makes one template set for each page: the layout, the shared pieces and
-// the page itself, with the functions of one language.
-func (s *Set) parse(w *words, texts map[string]string) (map[string]page, error) {
+// the page itself, with the functions of one language; finish has the last word on each.
+func (s *Set) parse(w *words, texts map[string]string, finish func(*template.Template) error) (map[string]page, error) {
 	kinds := map[string]bool{}
 	for _, p := range kindsOfPages() {
 		kinds[p.Name()+".html"] = true
@@ -122,7 +122,13 @@ func (s *Set) parse(w *words, texts map[string]string) (map[string]page, error) 
 		if !ok {
 			return nil, fmt.Errorf("no template %s", name)
 		}
-		pages[strings.TrimSuffix(name, ".html")] = sync.OnceValues(func() (*template.Template, error) { return extend(shared, name, text) })
+		pages[strings.TrimSuffix(name, ".html")] = sync.OnceValues(func() (*template.Template, error) {
+			page, err := extend(shared, name, text)
+			if err != nil {
+				return nil, err
+			}
+			return page, finish(page)
+		})
 	}
 	return pages, nil
 }

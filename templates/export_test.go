@@ -1,0 +1,20 @@
+package templates
+
+import (
+	"html/template"
+	"io/fs"
+)
+
+// Unfold makes every page of the set anew, as written.
+func (s *Set) Unfold(overrides fs.FS) error {
+	texts, err := pageTexts(overrides)
+	if err != nil {
+		return err
+	}
+	for tag, w := range s.words {
+		if s.pages[tag], err = s.parse(w, texts, func(*template.Template) error { return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
