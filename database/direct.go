@@ -21,6 +21,8 @@ type sender interface {
 	together(ctx context.Context, reads []Read) error
 	// later may keep the statement back until the next one, or the commit.
 	later(ctx context.Context, q string, args []any) error
+	// must is later with an error where the statement returns no row.
+	must(ctx context.Context, missing error, q string, args []any) error
 }
 
 var (
@@ -112,6 +114,15 @@ func (h Handle) Do(q string, args ...any) (int64, error) {
 func (h Handle) Later(q string, args ...any) error {
 	q, args = h.finish(q, args)
 	return h.db.translate(h.to.later(h.ctx, q, args))
+}
+
+// Must is for a write or a lock without whose row the transaction is void: q
+// returns something of that row (RETURNING 1), and where there is none, missing
+// is the error. Like Later it may travel with the next statement or with the
+// COMMIT, whose error missing is then, and nothing of the transaction happens.
+func (h Handle) Must(missing error, q string, args ...any) error {
+	q, args = h.finish(q, args)
+	return h.db.translate(h.to.must(h.ctx, missing, q, args))
 }
 
 // translate gives the drivers' constraint errors gorm's names.

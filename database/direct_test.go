@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -325,6 +326,86 @@ func TestHandlesAtOnce(t *testing.T) {
 		})
 		if got := len(texts(t, db)); won != 1 || got != 101 {
 			t.Errorf("%d won, %d rows", won, got)
+		}
+	})
+}
+
+// What Must misses voids the transaction, wherever it shows, by its own name.
+func TestMust(t *testing.T) {
+	gone := errors.New("the row is gone")
+	must := func(ctx context.Context, db *database.DB, id string) error {
+		return db.Writer(ctx).Must(gone, "UPDATE notes SET n = n + 1 WHERE id = ? RETURNING 1", id)
+	}
+	insert := func(ctx context.Context, db *database.DB) error {
+		return db.Writer(ctx).Later("INSERT INTO notes (id, n) VALUES ('b', 1)")
+	}
+	for name, then := range map[string]func(ctx context.Context, db *database.DB) error{
+		"at the commit": func(context.Context, *database.DB) error { return nil },
+		"at the next statement": func(ctx context.Context, db *database.DB) error {
+			_, err := db.Writer(ctx).Do("UPDATE notes SET n = 7")
+			return err
+		},
+		"at the next of gorm": func(ctx context.Context, db *database.DB) error {
+			return db.Write(ctx).Exec("UPDATE notes SET n = 7").Error
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			databasetest.Each(t, func(t *testing.T, db *database.DB) {
+				notes(t, db)
+				work := func(id string) error {
+					return db.InTx(t.Context(), func(ctx context.Context) error {
+						return errors.Join(insert(ctx, db), must(ctx, db, id), then(ctx, db))
+					})
+				}
+				if err := work("a"); !errors.Is(err, gone) {
+					t.Errorf("got %v, want that the row is gone", err)
+				}
+				if got := texts(t, db); len(got) != 0 {
+					t.Errorf("kept %v", got)
+				}
+				if err := work("b"); err != nil {
+					t.Errorf("of a row that is there: %v", err)
+				}
+				if got := texts(t, db); !slices.Equal(got, []string{"b"}) {
+					t.Errorf("kept %v", got)
+				}
+			})
+		})
+	}
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		notes(t, db)
+		if err := errors.Join(must(t.Context(), db, "a"), insert(t.Context(), db)); !errors.Is(err, gone) {
+			t.Errorf("alone: got %v, want that the row is gone", err)
+		}
+		if err := must(t.Context(), db, "b"); err != nil {
+			t.Errorf("alone, of a row that is there: %v", err)
+		}
+	})
+}
+
+// Of many that must have a row only one can have, one gets it.
+func TestMustAtOnce(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		notes(t, db)
+		if _, err := db.Writer(t.Context()).Do("INSERT INTO notes (id, n) VALUES ('a', 0)"); err != nil {
+			t.Fatal(err)
+		}
+		late := errors.New("another was first")
+		var lost atomic.Int32
+		databasetest.Barrier(32, func(i int) {
+			err := db.InTx(t.Context(), func(ctx context.Context) error {
+				h := db.Writer(ctx)
+				return errors.Join(h.Must(late, "UPDATE notes SET n = 1 WHERE id = 'a' AND n = 0 RETURNING 1"),
+					h.Later("INSERT INTO notes (id, n) VALUES (?, 0)", fmt.Sprint("n", i)))
+			})
+			if errors.Is(err, late) {
+				lost.Add(1)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+		if got := len(texts(t, db)); lost.Load() != 31 || got != 2 {
+			t.Errorf("%d were late, %d rows", lost.Load(), got)
 		}
 	})
 }

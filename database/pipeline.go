@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,6 +40,10 @@ func (p pipelined) exec(ctx context.Context, q string, args []any) (int64, error
 func (p pipelined) later(ctx context.Context, q string, args []any) error {
 	_, err := p.send(ctx, q, args, nil)
 	return err
+}
+
+func (p pipelined) must(ctx context.Context, missing error, q string, args []any) error {
+	return must(ctx, p, missing, q, args)
 }
 
 func (p pipelined) together(ctx context.Context, reads []Read) error {
@@ -100,7 +105,7 @@ type pipeline struct {
 	ctx   context.Context
 	conn  *sql.Conn
 	trace func(string)
-	kept  pgx.Batch
+	kept  outgoing
 	sent  bool // something has gone out, and so there is something to end
 }
 
@@ -110,15 +115,38 @@ func (t *pipeline) see(q string) {
 	}
 }
 
+// outgoing are statements of one round trip, and for each the error that a row
+// is missing, nil where none needs to be there.
+type outgoing struct {
+	pgx.Batch
+	missing []error
+}
+
+func (o *outgoing) add(missing error, q string, args []any) {
+	o.Queue(q, args...)
+	o.missing = append(o.missing, missing)
+}
+
 func (t *pipeline) keep(q string, args []any) {
 	t.see(q)
-	t.kept.Queue(q, args...)
+	t.kept.add(nil, q, args)
 }
 
 func (t *pipeline) later(_ context.Context, q string, args []any) error {
 	t.keep(q, args)
 	return nil
 }
+
+// must has the server itself fail where there is no row: what stands behind the
+// statement, the COMMIT too, is on its way already.
+func (t *pipeline) must(_ context.Context, missing error, q string, args []any) error {
+	t.see(q)
+	t.kept.add(missing, "WITH found AS ("+q+") SELECT 1 / count(*) FROM found", args)
+	return nil
+}
+
+// noRow is how the server says that must has found none: division_by_zero.
+const noRow = "22012"
 
 func (t *pipeline) query(ctx context.Context, q string, args []any, each func(Row) error) error {
 	t.see(q)
@@ -137,18 +165,16 @@ func (t *pipeline) together(ctx context.Context, reads []Read) error {
 
 // send sends what was kept back, and q behind it.
 func (t *pipeline) send(ctx context.Context, q string, args []any, each func(Row) error) (n int64, err error) {
-	batch := t.kept
-	t.kept, t.sent = pgx.Batch{}, true
+	first := t.take()
 	err = raw(t.conn, func(c *pgx.Conn) error {
-		if batch.Len() == 0 {
+		if first.Len() == 0 {
 			rows, err := c.Query(ctx, q, args...)
 			n, err = drain(rows, err, each)
 			return err
 		}
-		first := batch.Len()
-		batch.Queue(q, args...)
-		results := c.SendBatch(ctx, &batch)
-		if err = skip(results, first); err == nil {
+		first.Queue(q, args...)
+		results := c.SendBatch(ctx, &first.Batch)
+		if err = skip(results, first.missing); err == nil {
 			rows, failed := results.Query()
 			n, err = drain(rows, failed, each)
 		}
@@ -157,20 +183,34 @@ func (t *pipeline) send(ctx context.Context, q string, args []any, each func(Row
 	return n, err
 }
 
+// take is what was kept back, which goes out now.
+func (t *pipeline) take() outgoing {
+	first := t.kept
+	t.kept, t.sent = outgoing{}, true
+	return first
+}
+
 // flush sends what was kept back, for a statement that goes another way.
 func (t *pipeline) flush(ctx context.Context) error {
 	if t.kept.Len() == 0 {
 		return nil
 	}
-	batch := t.kept
-	t.kept, t.sent = pgx.Batch{}, true
-	return raw(t.conn, func(c *pgx.Conn) error { return c.SendBatch(ctx, &batch).Close() })
+	first := t.take()
+	return raw(t.conn, func(c *pgx.Conn) error {
+		results := c.SendBatch(ctx, &first.Batch)
+		return end(results, skip(results, first.missing))
+	})
 }
 
-// skip reads the results of n statements that nobody waits for.
-func skip(results pgx.BatchResults, n int) error {
-	for range n {
-		if _, err := results.Exec(); err != nil {
+// skip reads the results of statements that nobody waits for, and tells which of
+// them has missed its row.
+func skip(results pgx.BatchResults, missing []error) error {
+	for _, m := range missing {
+		_, err := results.Exec()
+		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && m != nil && pg.Code == noRow {
+			return m
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -223,13 +263,11 @@ func (t *pipeline) Commit() error {
 // commit knows the one answer that means it: a transaction in which something
 // has failed answers ROLLBACK, and no error.
 func (t *pipeline) commit() error {
-	batch := t.kept
-	t.kept = pgx.Batch{}
-	first := batch.Len()
-	batch.Queue("COMMIT")
+	first := t.take()
+	first.Queue("COMMIT")
 	return raw(t.conn, func(c *pgx.Conn) error {
-		results := c.SendBatch(t.ctx, &batch)
-		err := skip(results, first)
+		results := c.SendBatch(t.ctx, &first.Batch)
+		err := skip(results, first.missing)
 		if err == nil {
 			var tag pgconn.CommandTag
 			if tag, err = results.Exec(); err == nil && tag.String() != "COMMIT" {
@@ -244,7 +282,6 @@ func (t *pipeline) commit() error {
 // next: a pool throws away what is not. So it is not cancelled with the request.
 func (t *pipeline) Rollback() error {
 	defer func() { _ = t.conn.Close() }()
-	t.kept = pgx.Batch{}
 	if !t.sent {
 		return nil
 	}

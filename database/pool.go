@@ -106,9 +106,30 @@ func (p pool) later(ctx context.Context, q string, args []any) error {
 	return err
 }
 
+func (p pool) must(ctx context.Context, missing error, q string, args []any) error {
+	return must(ctx, p, missing, q, args)
+}
+
 func (p pool) together(ctx context.Context, reads []Read) error { return inTurn(ctx, p, reads) }
 
 func (t *transaction) together(ctx context.Context, reads []Read) error { return inTurn(ctx, t, reads) }
+
+func (t *transaction) must(ctx context.Context, missing error, q string, args []any) error {
+	return must(ctx, t, missing, q, args)
+}
+
+// must waits for the row.
+func must(ctx context.Context, to sender, missing error, q string, args []any) error {
+	found := false
+	err := to.query(ctx, q, args, func(Row) error {
+		found = true
+		return nil
+	})
+	if err == nil && !found {
+		return missing
+	}
+	return err
+}
 
 // inTurn is together where nothing is gained by it.
 func inTurn(ctx context.Context, to sender, reads []Read) error {

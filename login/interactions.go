@@ -279,29 +279,29 @@ func (n *Interactions) bind(ctx context.Context, browser, id string) (interactio
 // MarkSignedIn records that s began (or was renewed) within i, and closes its
 // change of PIN. Who signed in just now has chosen the account, too.
 func (n *Interactions) MarkSignedIn(ctx context.Context, i Interaction, s Session) error {
-	return n.mark(n.store.signedIn(ctx, i, s), i)
+	return marked(n.store.signedIn(ctx, i, s))
 }
 
 // MarkChosen records that the person of session s goes on.
 func (n *Interactions) MarkChosen(ctx context.Context, i Interaction, s SessionID) error {
-	return n.mark(n.store.chosen(ctx, i, s), i)
+	return marked(n.store.chosen(ctx, i, s))
 }
 
 // MarkOther records that another person wants to sign in: the interaction
 // forgets the session and from here on asks for a sign-in of its own.
 func (n *Interactions) MarkOther(ctx context.Context, i Interaction) error {
-	return n.mark(n.store.other(ctx, i), i)
+	return marked(n.store.other(ctx, i))
 }
 
 // MarkChange opens a forced change of PIN for as long as its new PIN lives, to
 // whoever holds ticket.
 func (n *Interactions) MarkChange(ctx context.Context, i Interaction, id credentials.ChangeID, ticket string, until time.Time) error {
-	return n.mark(n.store.change(ctx, i, id, digest("ticket", ticket), until), i)
+	return marked(n.store.change(ctx, i, id, digest("ticket", ticket), until))
 }
 
 // ExtendChange puts the end of a change off, because another new PIN was made.
 func (n *Interactions) ExtendChange(ctx context.Context, i Interaction, until time.Time) error {
-	return n.mark(n.store.extendChange(ctx, i, until), i)
+	return marked(n.store.extendChange(ctx, i, until))
 }
 
 // ClearChange closes the ticket id, which was cancelled or has expired. A
@@ -326,18 +326,8 @@ func (n *Interactions) OpenChange(ctx context.Context, browser string) (bool, er
 // Answer records what was said on the consent page, once for each session:
 // a second answer is ErrAnswered and changes nothing.
 func (n *Interactions) Answer(ctx context.Context, i Interaction, a Answer) error {
-	return n.answered(ctx, i, n.store.answer(ctx, i, a))
-}
-
-// EndAnswered is Answer and End in one: of the answer nothing has to be kept,
-// since what comes of it is in the same transaction.
-func (n *Interactions) EndAnswered(ctx context.Context, i Interaction, a Answer) error {
-	return n.answered(ctx, i, n.store.endAnswered(ctx, i, a.Session))
-}
-
-func (n *Interactions) answered(ctx context.Context, i Interaction, r result) error {
-	err := r.err
-	if err == nil && r.rows == 0 {
+	first, err := n.store.answer(ctx, i, a)
+	if err == nil && !first {
 		// ended meanwhile, or answered: only a look tells which
 		if err = n.stillOpen(ctx, i); err == nil {
 			err = ErrAnswered
@@ -349,10 +339,20 @@ func (n *Interactions) answered(ctx context.Context, i Interaction, r result) er
 	return nil
 }
 
+// EndAnswered is Answer and End in one: of the answer nothing has to be kept,
+// since what comes of it is in the same transaction. ErrAnswered, which may come
+// with the commit, is also that i has ended meanwhile.
+func (n *Interactions) EndAnswered(ctx context.Context, i Interaction, a Answer) error {
+	if err := n.store.endAnswered(ctx, i, a.Session); err != nil {
+		return fmt.Errorf("answer interaction: %w", err)
+	}
+	return nil
+}
+
 // End closes i, in the transaction that issues or refuses: of any number of
 // tabs one wins, for the others i is lost. What the service sent is erased.
 func (n *Interactions) End(ctx context.Context, i Interaction) error {
-	return n.mark(n.store.end(ctx, i), i)
+	return marked(n.store.end(ctx, i))
 }
 
 // Sweep handles a batch of rows and reports how many: of the expired it erases
@@ -369,17 +369,11 @@ func (n *Interactions) Sweep(ctx context.Context) (int, error) {
 	return erased + gone, nil
 }
 
-// mark turns the result of a conditional update into an error: no row means
-// that the interaction was ended or expired meanwhile.
-func (n *Interactions) mark(r result, i Interaction) error {
-	switch {
-	case r.err != nil:
-		return fmt.Errorf("update interaction: %w", r.err)
-	case r.rows == 0:
-		return lostBy(i.Client)
-	default:
-		return nil
+func marked(err error) error {
+	if err != nil {
+		return fmt.Errorf("update interaction: %w", err)
 	}
+	return nil
 }
 
 func (n *Interactions) stillOpen(ctx context.Context, i Interaction) error {

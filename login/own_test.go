@@ -1,6 +1,7 @@
 package login
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -50,7 +51,7 @@ func TestALostWayInSaysSo(t *testing.T) {
 		}
 		wantOwn := func(err error) {
 			t.Helper()
-			lost, ok := err.(*LostError) //nolint:errorlint // as it was returned
+			lost, ok := errors.AsType[*LostError](err)
 			if !ok || !lost.Own || lost.Client != "" {
 				t.Errorf("got %v, want the own area's", err)
 			}

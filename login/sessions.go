@@ -186,23 +186,16 @@ func (s Session) noted() bool { return s.Now.Sub(s.SeenAt) < lately }
 
 // Touch notes activity, which puts the idle end off. In the caller's transaction
 // it also holds the session: an end that comes at the same time waits, and then
-// finds what that transaction wrote. What was noted lately is only held. A
-// session that is over is ErrNoSession.
+// finds what that transaction wrote. What was noted lately, when s was read, is
+// only held. A session that is over is ErrNoSession, in a transaction with the
+// next statement or the commit.
 func (n *Sessions) Touch(ctx context.Context, s Session) error {
-	held := false
-	var err error
-	if s.noted() { // when it was read; by the database's clock it may be no more
-		held, err = n.store.hold(ctx, s.ID)
+	note := n.store.touch
+	if s.noted() {
+		note = n.store.hold
 	}
-	if held || err != nil {
-		return err
-	}
-	live, err := n.store.touch(ctx, s.ID)
-	if err != nil {
+	if err := note(ctx, s.ID); err != nil {
 		return fmt.Errorf("touch session: %w", err)
-	}
-	if !live {
-		return ErrNoSession
 	}
 	return nil
 }

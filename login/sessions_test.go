@@ -131,18 +131,23 @@ func TestR55SessionEndsWhenIdleAndAfterEightHours(t *testing.T) {
 		s, cookie := signIn(t, n, "browser-a", somebody())
 		_, idle := signIn(t, n, "browser-b", somebody())
 		databasetest.Shift(t, db, 29*time.Minute+30*time.Second)
-		wantSession(t, n, cookie, s.ID)
-		if err := n.Touch(t.Context(), s); err != nil {
-			t.Fatal(err)
+		touch := func() {
+			t.Helper()
+			s, err := n.Get(t.Context(), cookie)
+			if err == nil {
+				err = n.Touch(t.Context(), s)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
+		touch()
 		databasetest.Shift(t, db, 31*time.Second)
 		wantSession(t, n, cookie, s.ID)
 		wantNoSession(t, n, idle)
 		for range 18 { // to 7:57:31, awake
 			databasetest.Shift(t, db, 24*time.Minute+50*time.Second)
-			if err := n.Touch(t.Context(), s); err != nil {
-				t.Fatal(err)
-			}
+			touch()
 		}
 		wantSession(t, n, cookie, s.ID)
 		databasetest.Shift(t, db, 3*time.Minute)
@@ -309,6 +314,9 @@ func TestEndWaitsForATransactionThatTouchedTheSession(t *testing.T) {
 		done := make(chan error, 1)
 		err := a.InTx(t.Context(), func(ctx context.Context) error {
 			if err := here.Touch(ctx, s); err != nil {
+				return err
+			}
+			if _, err := a.Writer(ctx).Do("SELECT 1"); err != nil { // whatever is sent next takes the lock along
 				return err
 			}
 			go func() { done <- there.End(context.Background(), audit.Actor{}, s, EndSignOut) }()

@@ -45,14 +45,6 @@ func (r *interactionRow) fields() []any {
 	}
 }
 
-// result is the outcome of a conditional update.
-type result struct {
-	rows int64
-	err  error
-}
-
-func outcome(rows int64, err error) result { return result{rows, err} }
-
 func (s interactionStore) insert(ctx context.Context, i *Interaction, sealed []byte, life time.Duration) error {
 	var requested any = database.Truncate(i.RequestedAt)
 	if i.RequestedAt.IsZero() {
@@ -141,32 +133,33 @@ func sessionID(s *string) SessionID {
 	return SessionID(*s)
 }
 
-// update changes i's row while it is open and this browser's.
-func (s interactionStore) update(ctx context.Context, i Interaction, set string, args ...any) result {
+// update changes i's row, which must be open and this browser's. It may travel
+// with the commit, and fail there.
+func (s interactionStore) update(ctx context.Context, i Interaction, set string, args ...any) error {
 	args = append(args, digest("interaction", i.ID), i.browser, s.db.NowExpr())
-	return outcome(s.db.Writer(ctx).Do(`UPDATE interactions SET `+set+
-		` WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ?`, args...))
+	return s.db.Writer(ctx).Must(lostBy(i.Client), `UPDATE interactions SET `+set+
+		` WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ? RETURNING 1`, args...)
 }
 
-func (s interactionStore) signedIn(ctx context.Context, i Interaction, n Session) result {
+func (s interactionStore) signedIn(ctx context.Context, i Interaction, n Session) error {
 	return s.update(ctx, i,
 		`session_id = ?, authenticated_at = ?, chosen_session = ?, change_id = NULL, change_ticket = NULL, change_until = NULL`,
 		string(n.ID), database.Truncate(n.AuthTime), string(n.ID))
 }
 
-func (s interactionStore) chosen(ctx context.Context, i Interaction, id SessionID) result {
+func (s interactionStore) chosen(ctx context.Context, i Interaction, id SessionID) error {
 	return s.update(ctx, i, `chosen_session = ?`, string(id))
 }
 
-func (s interactionStore) other(ctx context.Context, i Interaction) result {
+func (s interactionStore) other(ctx context.Context, i Interaction) error {
 	return s.update(ctx, i, `other_person = ?, session_id = NULL, authenticated_at = NULL, chosen_session = NULL`, true)
 }
 
-func (s interactionStore) change(ctx context.Context, i Interaction, id credentials.ChangeID, ticket []byte, until time.Time) result {
+func (s interactionStore) change(ctx context.Context, i Interaction, id credentials.ChangeID, ticket []byte, until time.Time) error {
 	return s.update(ctx, i, `change_id = ?, change_ticket = ?, change_until = ?`, string(id), ticket, database.Truncate(until))
 }
 
-func (s interactionStore) extendChange(ctx context.Context, i Interaction, until time.Time) result {
+func (s interactionStore) extendChange(ctx context.Context, i Interaction, until time.Time) error {
 	return s.update(ctx, i, `change_until = ?`, database.Truncate(until))
 }
 
@@ -184,30 +177,37 @@ func (s interactionStore) openChange(ctx context.Context, browser []byte) (bool,
 	return n > 0, err
 }
 
+// unanswered is an open interaction of this browser to which no answer was given
+// in a session.
+const unanswered = ` WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ?
+	AND (answer IS NULL OR answer_session <> ?)`
+
+func (s interactionStore) unanswered(i Interaction, in SessionID) []any {
+	return []any{digest("interaction", i.ID), i.browser, s.db.NowExpr(), string(in)}
+}
+
 // answer writes a where none was given in the same session.
-func (s interactionStore) answer(ctx context.Context, i Interaction, a Answer) result {
+func (s interactionStore) answer(ctx context.Context, i Interaction, a Answer) (bool, error) {
 	text, err := json.Marshal(a)
 	if err != nil {
-		return result{err: fmt.Errorf("encode answer: %w", err)}
+		return false, fmt.Errorf("encode answer: %w", err)
 	}
-	return outcome(s.db.Writer(ctx).Do(`UPDATE interactions SET answer = ?, answer_session = ?
-		WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ?
-		AND (answer IS NULL OR answer_session <> ?)`,
-		string(text), string(a.Session), digest("interaction", i.ID), i.browser, s.db.NowExpr(), string(a.Session)))
+	n, err := s.db.Writer(ctx).Do(`UPDATE interactions SET answer = ?, answer_session = ?`+unanswered,
+		append([]any{string(text), string(a.Session)}, s.unanswered(i, a.Session)...)...)
+	return n == 1, err
 }
 
 const ending = `ended_at = ?, sealed = NULL, change_id = NULL, change_ticket = NULL, change_until = NULL`
 
-func (s interactionStore) end(ctx context.Context, i Interaction) result {
+func (s interactionStore) end(ctx context.Context, i Interaction) error {
 	return s.update(ctx, i, ending, s.db.NowExpr())
 }
 
-// endAnswered is end where no answer was given in this session.
-func (s interactionStore) endAnswered(ctx context.Context, i Interaction, in SessionID) result {
-	return outcome(s.db.Writer(ctx).Do(`UPDATE interactions SET `+ending+`
-		WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ?
-		AND (answer IS NULL OR answer_session <> ?)`,
-		s.db.NowExpr(), digest("interaction", i.ID), i.browser, s.db.NowExpr(), string(in)))
+// endAnswered is end where no answer was given in this session; otherwise it is
+// ErrAnswered, with the commit at the latest.
+func (s interactionStore) endAnswered(ctx context.Context, i Interaction, in SessionID) error {
+	return s.db.Writer(ctx).Must(ErrAnswered, `UPDATE interactions SET `+ending+unanswered+` RETURNING 1`,
+		append([]any{s.db.NowExpr()}, s.unanswered(i, in)...)...)
 }
 
 // erase forgets what services sent with requests that have expired.

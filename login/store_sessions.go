@@ -154,20 +154,18 @@ func (s sessionStore) get(ctx context.Context, cookie string) (Session, bool, er
 
 // hold is touch where activity was noted lately: the same lock, and no new
 // version of the row. SQLite has one writer, who holds everything.
-func (s sessionStore) hold(ctx context.Context, id SessionID) (bool, error) {
+func (s sessionStore) hold(ctx context.Context, id SessionID) error {
 	lock := ""
 	if s.db.Dialect() == database.Postgres {
 		lock = " FOR NO KEY UPDATE"
 	}
-	var one int
-	return s.db.Writer(ctx).One(`SELECT 1 FROM sessions WHERE id = ? AND seen_at > ? AND `+live+lock,
-		append([]any{string(id), s.db.NowPlus(-lately)}, s.liveArgs()...), &one)
+	return s.db.Writer(ctx).Must(ErrNoSession, `SELECT 1 FROM sessions WHERE id = ? AND `+live+lock,
+		append([]any{string(id)}, s.liveArgs()...)...)
 }
 
-func (s sessionStore) touch(ctx context.Context, id SessionID) (bool, error) {
-	n, err := s.db.Writer(ctx).Do(`UPDATE sessions SET seen_at = ? WHERE id = ? AND `+live,
+func (s sessionStore) touch(ctx context.Context, id SessionID) error {
+	return s.db.Writer(ctx).Must(ErrNoSession, `UPDATE sessions SET seen_at = ? WHERE id = ? AND `+live+` RETURNING 1`,
 		append([]any{s.db.NowExpr(), string(id)}, s.liveArgs()...)...)
-	return n == 1, err
 }
 
 func (s sessionStore) keepChange(ctx context.Context, id SessionID, change credentials.ChangeID) (bool, error) {

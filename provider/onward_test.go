@@ -79,10 +79,14 @@ func TestOneFormSentManyTimesIsOneCode(t *testing.T) {
 			switch {
 			case strings.HasPrefix(got.Header.Get("Location"), callback):
 				codes++
+			case got.Header.Get("Location") == i.ResumeURL(): // is told there, below
 			case got.StatusCode != http.StatusNotFound || !strings.Contains(got.body, "interaction-lost"):
 				t.Errorf("got %d to %q\n%s", got.StatusCode, got.Header.Get("Location"), got.body)
 			}
 		})
+		if late := s.with(s.browser, s.get(i.ResumeURL(), "")); late.StatusCode != http.StatusNotFound || !strings.Contains(late.body, "interaction-lost") {
+			t.Errorf("afterwards: got %d to %q", late.StatusCode, late.Header.Get("Location"))
+		}
 		if given := events(t, a, audit.ConsentGiven); codes != 1 || h.grants() != 1 || given != 1 {
 			t.Errorf("%d codes, %d grants, %d answers recorded; want one of each", codes, h.grants(), given)
 		}
