@@ -11,10 +11,19 @@ import (
 // endpoints that look at no cookie: what they answer depends on the request
 // alone, and browsers are told to send no credentials of ours along.
 func readable(answer echo.HandlerFunc) echo.HandlerFunc {
-	anybody, exposed := []string{"*"}, []string{"WWW-Authenticate, Retry-After, ETag, DPoP-Nonce"}
+	exposed := []string{"WWW-Authenticate, Retry-After, DPoP-Nonce"}
+	answer = public(answer)
 	return func(c echo.Context) error {
-		h := c.Response().Header()
-		h["Access-Control-Allow-Origin"], h["Access-Control-Expose-Headers"] = anybody, exposed
+		c.Response().Header()["Access-Control-Expose-Headers"] = exposed
+		return answer(c)
+	}
+}
+
+// public is readable without headers that a script would have to read.
+func public(answer echo.HandlerFunc) echo.HandlerFunc {
+	anybody := []string{"*"}
+	return func(c echo.Context) error {
+		c.Response().Header()["Access-Control-Allow-Origin"] = anybody
 		return answer(c)
 	}
 }
@@ -39,4 +48,10 @@ func open(e *echo.Echo, path string, h echo.HandlerFunc, methods ...string) {
 		e.Add(m, path, readable(h))
 	}
 	e.OPTIONS(path, preflight(methods))
+}
+
+// publish registers a document for everybody, with its preflight.
+func publish(e *echo.Echo, path string, document echo.HandlerFunc) {
+	e.GET(path, public(document))
+	e.OPTIONS(path, preflight([]string{http.MethodGet}))
 }

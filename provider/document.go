@@ -33,6 +33,7 @@ func documentOf(contentType string, body []byte, maxAge time.Duration) *document
 // serve answers GET and HEAD, and 304 to who has it already.
 func (d *document) serve(c echo.Context) error {
 	h := c.Response().Header()
+	delete(h, echo.HeaderXRequestID) // whose request it was that caches keep the answer to is nobody's business
 	h["Cache-Control"], h["Etag"] = d.caching, d.etag
 	if known(c.Request().Header.Get("If-None-Match"), d.etag[0]) {
 		return c.NoContent(http.StatusNotModified)

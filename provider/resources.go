@@ -38,9 +38,9 @@ func newResources(p *Provider) (r resources, _ error) {
 
 // mountResources registers everything but the endpoints that issue tokens.
 func (p *Provider) mountResources(e *echo.Echo) {
-	open(e, openIDPath, p.serveDiscovery, http.MethodGet)
-	open(e, oauthPath, p.serveDiscovery, http.MethodGet)
-	open(e, jwksPath, p.serveJWKS, http.MethodGet)
+	publish(e, openIDPath, p.serveDiscovery)
+	publish(e, oauthPath, p.serveDiscovery)
+	publish(e, jwksPath, p.serveJWKS)
 	open(e, userinfoPath, p.userinfo, http.MethodGet, http.MethodPost)
 	open(e, revokePath, p.revoke, http.MethodPost)
 	e.POST(introspectPath, p.introspect)

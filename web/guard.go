@@ -53,38 +53,50 @@ func (s *Server) isForeign(path string) bool {
 	return s.foreign[path] || s.machine(path)
 }
 
-// header is one of those that go on every answer.
+// header is one of those that go on answers whatever their handler says.
 type header struct {
 	name  string
 	value []string
 }
 
-// headers go on every answer; handlers that know better overwrite them. Their
-// names are spelt as HTTP/1 sends them and their values are shared: nothing is
-// made anew for an answer, and nobody may change them.
-func headers(secure bool) []header {
-	always := []header{
+// headers go on every answer, paged besides on those that browsers may show;
+// handlers that know better overwrite them. Their names are spelt as HTTP/1 sends
+// them and their values are shared: nothing is made anew for an answer, and
+// nobody may change them.
+//
+// What programs are answered is neither followed nor run, and kept out of frames
+// by its policy: there paged would say nothing, and take time in each answer. net/http
+// copies and sorts them all.
+func headers(secure bool) (always, paged []header) {
+	always = []header{
 		{"X-Content-Type-Options", []string{"nosniff"}},
-		{"X-Frame-Options", []string{"DENY"}},
-		// Only our origin leaves, never a path; the Origin of form posts stays true.
-		{"Referrer-Policy", []string{"strict-origin"}},
-		{"Permissions-Policy", []string{"camera=(), geolocation=(), microphone=(), payment=(), usb=()"}},
 		{"Content-Security-Policy", []string{"default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"}},
 		{"Cache-Control", []string{"no-store"}},
 	}
 	if secure {
 		always = append(always, header{"Strict-Transport-Security", []string{"max-age=31536000"}})
 	}
-	return always
+	return always, []header{
+		{"X-Frame-Options", []string{"DENY"}},
+		// Only our origin leaves, never a path; the Origin of form posts stays true.
+		{"Referrer-Policy", []string{"strict-origin"}},
+		{"Permissions-Policy", []string{"camera=(), geolocation=(), microphone=(), payment=(), usb=()"}},
+	}
 }
 
 // begin names the request and gives its answer what every answer has.
-func (s *Server) begin(c echo.Context) {
+func (s *Server) begin(c echo.Context, id string) {
 	h := c.Response().Header()
+	h[echo.HeaderXRequestID] = []string{id}
 	for _, a := range s.always {
 		h[a.name] = a.value
 	}
-	h[echo.HeaderXRequestID] = []string{newRequestID()}
+	if s.machine(c.Request().URL.Path) {
+		return
+	}
+	for _, a := range s.paged {
+		h[a.name] = a.value
+	}
 }
 
 // guard refuses what no handler is to see.

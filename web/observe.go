@@ -58,14 +58,14 @@ func newRequestID() string {
 // request, lets the rest answer, errors included, and then counts and logs it.
 func (s *Server) around(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		start, method := time.Now(), c.Request().Method
-		s.begin(c)
+		start, method, id := time.Now(), c.Request().Method, newRequestID()
+		s.begin(c, id)
 		if err := s.handle(c, next); err != nil {
 			c.Error(err)
 		}
 		took := time.Since(start)
 		s.metrics.count(c.Path(), method, c.Response().Status, took)
-		s.note(c, method, start, took)
+		s.note(c, id, method, start, took)
 		return nil
 	}
 }
@@ -95,13 +95,13 @@ func (s *Server) handle(c echo.Context, next echo.HandlerFunc) (err error) {
 // note writes the request's line. Addresses are logged as route patterns: paths
 // and queries hold ids and codes. The handler gets the record itself, since a
 // Logger would first look up who called it.
-func (s *Server) note(c echo.Context, method string, start time.Time, took time.Duration) {
+func (s *Server) note(c echo.Context, id, method string, start time.Time, took time.Duration) {
 	ctx, to := c.Request().Context(), s.log.Handler()
 	if !to.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
 	line := slog.NewRecord(start.Add(took), slog.LevelInfo, "request", 0)
-	line.AddAttrs(slog.String("request_id", RequestID(c)), slog.String("method", method), slog.String("route", c.Path()),
+	line.AddAttrs(slog.String("request_id", id), slog.String("method", method), slog.String("route", c.Path()),
 		slog.Int("status", c.Response().Status), slog.Int64("bytes", c.Response().Size),
 		slog.Int64("ms", took.Milliseconds()), slog.String("ip", c.RealIP()))
 	_ = to.Handle(ctx, line) // a log that cannot be written is nothing to tell in the log

@@ -138,7 +138,7 @@ func (s *Server) logFailure(c echo.Context, p *Problem) {
 
 // machine tells the paths where programs listen, which want JSON.
 func (s *Server) machine(path string) bool {
-	for _, m := range machinePaths() {
+	for _, m := range s.machines {
 		if path == m || strings.HasSuffix(m, "/") && strings.HasPrefix(path, m) {
 			return true
 		}

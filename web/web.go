@@ -49,8 +49,10 @@ type Server struct {
 	secure      bool
 	unavailable func(error) bool
 	crossOrigin *http.CrossOriginProtection
+	machines    []string        // where programs talk to us
 	foreign     map[string]bool // paths that other sites may post to
 	always      []header
+	paged       []header
 	metrics     *metrics
 }
 
@@ -70,9 +72,11 @@ func New(o Options) (*Server, error) {
 		log:         o.Logger,
 		secure:      issuer.Scheme == "https",
 		unavailable: o.Unavailable,
+		machines:    machinePaths(),
 		foreign:     foreignPaths(),
 	}
-	s.crossOrigin, s.always = crossOrigin(s.foreign), headers(s.secure)
+	s.crossOrigin = crossOrigin(s.foreign)
+	s.always, s.paged = headers(s.secure)
 	if s.metrics, err = newMetrics(o.Metrics); err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}

@@ -224,6 +224,31 @@ func TestHeadersOfPages(t *testing.T) {
 	}
 }
 
+// What only means something to who looks at a page is not sent to programs.
+func TestHeadersForPrograms(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(o *web.Options) { o.Issuer = "https://accesso.ente.example" })
+	for path, answer := range map[string]http.Header{
+		"/token": s.do(httptest.NewRequest(http.MethodPost, "/token", nil)).Header(), "/.well-known/nothing": s.do(get("/.well-known/nothing")).Header(),
+	} {
+		policy := answer.Get("Content-Security-Policy")
+		if !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") {
+			t.Errorf("%s: the policy is %q", path, policy)
+		}
+		for name, want := range map[string]string{
+			"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Strict-Transport-Security": "max-age=31536000",
+			"X-Frame-Options": "", "Referrer-Policy": "", "Permissions-Policy": "",
+		} {
+			if got := answer.Get(name); got != want {
+				t.Errorf("%s: %s = %q, want %q", path, name, got, want)
+			}
+		}
+		if answer.Get("X-Request-Id") == "" {
+			t.Errorf("%s: nobody can say which request it was", path)
+		}
+	}
+}
+
 func TestCookies(t *testing.T) {
 	t.Parallel()
 	for issuer, want := range map[string]string{"http://localhost:8080": "idp", "https://accesso.ente.example": "__Host-idp"} {

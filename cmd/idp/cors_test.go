@@ -80,8 +80,9 @@ func TestScriptsOfOtherOrigins(t *testing.T) {
 		if !open {
 			continue
 		}
-		exposed := simple.Header().Get("Access-Control-Expose-Headers")
-		if !strings.Contains(exposed, "WWW-Authenticate") || !strings.Contains(exposed, "DPoP-Nonce") {
+		// a document that is published says nothing in headers
+		exposed, document := simple.Header().Get("Access-Control-Expose-Headers"), simple.Header().Get("ETag") != ""
+		if says := strings.Contains(exposed, "WWW-Authenticate") && strings.Contains(exposed, "DPoP-Nonce"); says == document {
 			t.Errorf("%s %s exposes %q", route.Method, route.Path, exposed)
 		}
 		h := preflight.Header()

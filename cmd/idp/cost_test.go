@@ -22,7 +22,7 @@ func asked(site http.Handler, r *http.Request) func() {
 // is ready before anybody asks. With the race detector they are some more.
 func TestObjectsOfAPublishedDocument(t *testing.T) {
 	site := wholeSite(t, slog.New(slog.NewJSONHandler(&nowhere{}, nil)))
-	for path, most := range map[string]float64{"/.well-known/openid-configuration": 16, "/jwks": 16} {
+	for path, most := range map[string]float64{"/.well-known/openid-configuration": 12, "/jwks": 12} {
 		if got := testing.AllocsPerRun(100, asked(site, httptest.NewRequest(http.MethodGet, path, nil))); got > most {
 			t.Errorf("%s: an answer makes %.0f objects, want %.0f at most", path, got, most)
 		}

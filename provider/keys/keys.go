@@ -224,12 +224,14 @@ func (k *Set) TokenLifetime() time.Duration { return k.policy.TokenLifetime }
 // lost the database answers with what it last knew, but briefly: a newer key,
 // or a revocation, may exist that it has not heard of.
 func (k *Set) Published(ctx context.Context) (jwks []byte, maxAge time.Duration) {
-	recent := func() bool { return time.Since(k.snap.Load().asked) <= 2*k.policy.Poll }
-	if !recent() {
-		_ = k.reload(ctx, false) // how it went shows in what is known afterwards
+	recent := func(s *snapshot) bool { return time.Since(s.asked) <= 2*k.policy.Poll }
+	s := k.snap.Load()
+	if recent(s) {
+		return s.jwks, k.policy.CacheLifetime
 	}
-	if !recent() {
-		return k.snap.Load().jwks, k.policy.Poll
+	_ = k.reload(ctx, false) // how it went shows in what is known afterwards
+	if s = k.snap.Load(); recent(s) {
+		return s.jwks, k.policy.CacheLifetime
 	}
-	return k.snap.Load().jwks, k.policy.CacheLifetime
+	return s.jwks, k.policy.Poll
 }
