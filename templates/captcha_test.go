@@ -27,7 +27,7 @@ func piece(t *testing.T, language string, p asking) string {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	v := view{Frame: Frame{Language: language}, Page: p}
+	v := view{Page: p}
 	if err := home.ExecuteTemplate(&out, "captcha", v); err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func TestFoldingEscapesAsThePlaceAsks(t *testing.T) {
 <!-- {{t "layout.skip"}} --><a href="{{t "layout.skip"}}?q={{t "layout.skip"}}">{{print "<b>" | html}}</a>
 <script>const word = {{t "consent.wrong"}}, all = {{institution.Phones}}, quoted = "{{t "consent.wrong"}}";</script><style>p { color: {{t "layout.skip"}} }</style>
 {{range $i, $p := institution.Phones}}{{$i}}{{.Number}}{{break}}{{end}}{{range institution.Phones}}{{$.Page.Name}}{{continue}}{{end}}
-{{with $word := t "layout.skip"}}{{$word}}{{end}}{{if false}}{{t "no.such.message"}}{{else if institution.Name}}{{in (institution).Owner}}{{.Institution.Address}}{{end}}
+{{with $word := t "layout.skip"}}{{$word}}{{end}}{{if false}}{{t "no.such.message"}}{{else if institution.Name}}{{in (institution).Owner}}{{institution.Address}}{{end}}
 {{with institution.Hours}}{{range .}}{{.From}}{{range .Days}}{{.}}{{end}}{{end}}{{end}}{{if .Page.Area}}{{t "no.such.message"}}{{end}}{{end}}`)}})
 	for _, l := range folded.Languages() {
 		st := state(t, "home")

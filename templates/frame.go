@@ -7,24 +7,26 @@ import (
 	"time"
 )
 
-// view is what templates see.
+// view is what templates see of one page. What is the same for everybody who
+// reads a language they ask functions for (see fold). Nothing is embedded: each
+// name is looked up by reflection, and what is embedded takes many times as long.
 type view struct {
-	Frame
 	Page          Page
-	Institution   Institution
+	Service       *Service
+	SignedIn      *SignedIn
+	Area          *Area
+	Now           time.Time
+	FormToken     string
 	Desk          deskState
 	LanguageLinks []languageLink
-	Alternatives  []Alternative // those that lead somewhere
-	Call          *Phone        // the number that works from everywhere
-	HexPIN        bool
 }
 
 // languageLink leads to this page in another language. It is a query and nothing
 // else: it cannot lead off the site.
 type languageLink struct {
-	Language
-	URL     string
-	Current bool
+	Tag, Code, Name string // as of a Language
+	URL             string
+	Current         bool
 }
 
 func (s *Set) view(f Frame, p Page) (view, error) {
@@ -32,31 +34,30 @@ func (s *Set) view(f Frame, p Page) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	if _, ok := s.words[f.Language]; !ok {
-		f.Language = fallback
+	v := view{
+		Page: p, Service: f.Service, SignedIn: f.SignedIn, Area: f.Area, Now: f.Now, FormToken: f.FormToken, Desk: s.desk.at(f.Now),
 	}
-	v := view{Frame: f, Page: p, Institution: s.institution, Desk: s.desk.at(f.Now), HexPIN: s.hexPIN}
 	if !f.Fixed {
 		v.LanguageLinks = s.languageLinks(f)
 	}
-	for _, a := range s.institution.Alternatives {
-		if a.URL != "" {
-			v.Alternatives = append(v.Alternatives, a)
-		}
-	}
-	v.Call = s.institution.call()
 	return v, nil
 }
 
 func (s *Set) languageLinks(f Frame) []languageLink {
-	var links []languageLink
 	query, err := url.ParseQuery(f.Query)
 	if err != nil {
-		query = url.Values{} // a broken query is not passed on
+		query = nil // a broken query is not passed on
 	}
+	query.Del("ui_locales")
+	rest := query.Encode()
+	if rest != "" {
+		rest = "&" + rest
+	}
+	links := make([]languageLink, 0, len(s.languages))
 	for _, l := range s.languages {
-		query.Set("ui_locales", l.Tag)
-		links = append(links, languageLink{Language: l, URL: "?" + query.Encode(), Current: l.Tag == f.Language})
+		links = append(links, languageLink{
+			Tag: l.Tag, Code: l.Code, Name: l.Name, URL: "?ui_locales=" + l.Tag + rest, Current: l.Tag == f.Language,
+		})
 	}
 	return links
 }

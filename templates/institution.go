@@ -168,6 +168,11 @@ func (i Institution) call() *Phone {
 	return &i.Phones[len(i.Phones)-1]
 }
 
+// leading are the other ways to sign in that lead somewhere.
+func (i Institution) leading() []Alternative {
+	return slices.DeleteFunc(slices.Clone(i.Alternatives), func(a Alternative) bool { return a.URL == "" })
+}
+
 func webAddress(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http" || u.Scheme == "mailto")

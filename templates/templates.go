@@ -85,15 +85,19 @@ func (s *Set) Render(w io.Writer, f Frame, p Page) error {
 	if p == nil {
 		return errors.New("render: no page")
 	}
+	if _, ok := s.words[f.Language]; !ok {
+		f.Language = fallback
+	}
 	v, err := s.view(f, p)
 	if err != nil {
 		return fmt.Errorf("render %s: %w", p.Name(), err)
 	}
-	page, err := s.pages[v.Language][p.Name()]()
+	page, err := s.pages[f.Language][p.Name()]()
 	if err != nil {
 		return fmt.Errorf("render: %w", err)
 	}
 	var out bytes.Buffer
+	out.Grow(8 << 10) // most pages are less
 	if err := page.ExecuteTemplate(&out, "layout", v); err != nil {
 		return fmt.Errorf("render %s: %w", p.Name(), err)
 	}
