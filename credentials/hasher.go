@@ -122,11 +122,11 @@ func (h *Hasher) busy() *BusyError {
 	return &BusyError{RetryAfter: max(time.Second, time.Duration(rounds*h.last.Load()).Round(time.Second))}
 }
 
-// Crowded is a *BusyError while half the places are taken: the other half is for
-// those who have a page before them already, and would be turned away with their
-// PIN typed if ever more began.
+// Crowded is a *BusyError while half the queue for a processor is full: the other
+// half is for those who have a page before them already, and would be turned away
+// with their PIN typed if ever more began.
 func (h *Hasher) Crowded() error {
-	if 2*h.inside.Load() < h.limit {
+	if 2*h.waiting.Load() < h.limit-int64(cap(h.slots)) {
 		return nil
 	}
 	return h.busy()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -56,11 +57,7 @@ func TestHashesAreBounded(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		h := hasher(t, HasherDeps{DB: db, Cost: light, Workers: 2, Queue: 3})
 		var places []*place
-		for n := range 5 {
-			var busy *BusyError
-			if crowded := errors.As(h.Crowded(), &busy); crowded != (n > 2) || crowded && busy.RetryAfter < time.Second {
-				t.Errorf("with %d of 5 inside it is crowded: %t, %v", n, crowded, busy)
-			}
+		for range 5 {
 			p, err := h.enter()
 			if err != nil {
 				t.Fatal(err)
@@ -89,6 +86,41 @@ func TestHashesAreBounded(t *testing.T) {
 		places[0].leave()
 		if n := h.inside.Load(); n != 4 {
 			t.Errorf("%d inside, want 4: leaving twice counts once", n)
+		}
+	})
+}
+
+// Nobody new begins while half the queue is full. Who is inside but waits for
+// the database alone is not in it.
+func TestCrowded(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := hasher(t, HasherDeps{DB: db, Cost: light, Workers: 1, Queue: 4})
+		h.slots <- struct{}{}
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		for n := range 4 {
+			var busy *BusyError
+			if crowded := errors.As(h.Crowded(), &busy); crowded != (n > 1) || crowded && busy.RetryAfter < time.Second {
+				t.Errorf("with %d of 4 waiting it is crowded: %t, %v", n, crowded, busy)
+			}
+			p, err := h.enter()
+			if err != nil {
+				t.Fatal(err)
+			}
+			group.Go(func() {
+				_, err := p.argon2(ctx, light, []byte("x"), make([]byte, saltLength))
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("a hash without a processor: %v", err)
+				}
+			})
+			for h.Waiting() != n+1 {
+				runtime.Gosched()
+			}
+		}
+		cancel()
+		group.Wait()
+		if err := h.Crowded(); err != nil {
+			t.Errorf("with four inside and nobody waiting: %v", err)
 		}
 	})
 }
