@@ -79,17 +79,30 @@ func need(p clients.ConsentPolicy, w login.Wants, k *kept) bool {
 	return true
 }
 
-// State tells whether the page must be shown for what is wanted, and which
-// claims are kept from before. It is one read, under trusted none.
-func (n *Consents) State(ctx context.Context, citizen citizens.ID, client clients.Client, w login.Wants) (bool, []string, error) {
-	if client.Consent != clients.ConsentRemember || w.Details != "" {
-		return need(client.Consent, w, nil), nil, nil
+// Kept is what a citizen keeps for a service, once it has been read.
+type Kept struct{ kept *kept }
+
+// Asking reads what is kept in statements to be sent with others, of whoever it
+// is whose id the database finds. There are none where nothing can be kept.
+func (n *Consents) Asking(id database.Subquery, client clients.Client) (*Kept, []database.Read) {
+	if client.Consent != clients.ConsentRemember {
+		return &Kept{}, nil
+	}
+	k, read := n.store.asking(id, client.ID)
+	return k, []database.Read{read}
+}
+
+// Needed tells whether the page must be shown for what is wanted.
+func (k *Kept) Needed(client clients.Client, w login.Wants) bool { return need(client.Consent, w, k.kept) }
+
+// Needed tells whether the page must be shown for what is wanted. It is one
+// read, under trusted none.
+func (n *Consents) Needed(ctx context.Context, citizen citizens.ID, client clients.Client, w login.Wants) (bool, error) {
+	if w.Details != "" {
+		return true, nil
 	}
 	k, err := n.kept(ctx, citizen, client)
-	if err != nil || k == nil {
-		return true, nil, err
-	}
-	return need(client.Consent, w, k), k.claims, nil
+	return need(client.Consent, w, k), err
 }
 
 // kept is nil where nothing is kept: only the policy remember keeps anything.

@@ -67,18 +67,22 @@ func (d desk) allow(w login.Wants) {
 	}
 }
 
-func (d desk) state(w login.Wants) (bool, []string) {
+func (d desk) kept() []string {
 	d.t.Helper()
-	need, kept, err := d.consents.State(d.t.Context(), d.session.Citizen, d.client, w)
-	if err != nil {
-		d.t.Fatal(err)
+	k, err := d.consents.kept(d.t.Context(), d.session.Citizen, d.client)
+	if err != nil || k == nil {
+		d.t.Fatal(k, err)
 	}
-	return need, kept
+	return k.claims
 }
 
 func (d desk) wantNeed(w login.Wants, want bool) {
 	d.t.Helper()
-	if got, _ := d.state(w); got != want {
+	got, err := d.consents.Needed(d.t.Context(), d.session.Citizen, d.client, w)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if got != want {
 		d.t.Errorf("asking %v: got page %v, want %v", w, got, want)
 	}
 }
@@ -138,7 +142,7 @@ func TestConsentIsKeptPerClientAndSetOfClaims(t *testing.T) {
 		other.client.ID = "naspi"
 		other.wantNeed(scopes("email"), true)
 		d.wantNeed(scopes("email", "pin"), true)
-		if _, kept := d.state(scopes("email", "pin")); !slices.Equal(kept, []string{"email", "email_verified"}) {
+		if kept := d.kept(); !slices.Equal(kept, []string{"email", "email_verified"}) {
 			t.Errorf("got kept %v, want those of email", kept)
 		}
 		d.allow(scopes("pin"))

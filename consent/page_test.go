@@ -144,7 +144,7 @@ func TestAllowAndRemember(t *testing.T) {
 		if a == nil || !a.Allowed || !cmp.Equal(a.Claims, []string{"email", "email_verified"}) || !cmp.Equal(a.Scopes, email.Scopes) {
 			t.Fatalf("got %+v, want e-mail allowed and nothing that the form adds", a)
 		}
-		if need, _, err := v.consents.State(t.Context(), person, v.service, email); err != nil || need {
+		if need, err := v.consents.Needed(t.Context(), person, v.service, email); err != nil || need {
 			t.Errorf("the next time: page needed %v, %v", need, err)
 		}
 		more := v.wants(login.Wants{Scopes: []string{"openid", "email", "pin"}})

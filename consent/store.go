@@ -27,14 +27,26 @@ func (r row) kept() (kept, error) {
 }
 
 func (s store) get(ctx context.Context, citizen citizens.ID, client string) (*kept, error) {
-	var r row
-	found, err := s.db.Reader(ctx).One(`SELECT claims, offline FROM consents WHERE citizen_id = ? AND client_id = ?`,
-		[]any{string(citizen), client}, &r.Claims, &r.Offline)
-	if err != nil || !found {
-		return nil, err
+	k, read := s.asking(string(citizen), client)
+	err := s.db.Reader(ctx).Together(read)
+	return k.kept, err
+}
+
+// asking reads what a citizen keeps, whose id is known or looked up.
+func (s store) asking(citizen any, client string) (*Kept, database.Read) {
+	k := &Kept{}
+	return k, database.Read{
+		Text: `SELECT claims, offline FROM consents WHERE citizen_id = ? AND client_id = ?`, Args: []any{citizen, client},
+		Each: func(found database.Row) error {
+			var r row
+			if err := found.Scan(&r.Claims, &r.Offline); err != nil {
+				return err
+			}
+			one, err := r.kept()
+			k.kept = &one
+			return err
+		},
 	}
-	k, err := r.kept()
-	return &k, err
 }
 
 // add widens what is kept by k. The first statement takes the row's lock, made

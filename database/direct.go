@@ -91,6 +91,9 @@ func (h Handle) Together(reads ...Read) error {
 		finished[i].Text, finished[i].Args = h.finish(r.Text, r.Args)
 		finished[i].Each = r.Each
 	}
+	if len(finished) == 1 {
+		return h.db.translate(h.to.query(h.ctx, finished[0].Text, finished[0].Args, finished[0].Each))
+	}
 	return h.db.translate(h.to.together(h.ctx, finished))
 }
 

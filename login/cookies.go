@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"ente.example/idp/audit"
+	"ente.example/idp/database"
 	"ente.example/idp/web"
 )
 
@@ -44,9 +45,10 @@ func forget(c echo.Context, name string) {
 }
 
 // CurrentSession is the live session of the request's cookie, or nil. Answers
-// that depend on it are one read and no write.
-func CurrentSession(c echo.Context, sessions *Sessions) (*Session, error) {
-	s, err := sessions.Get(c.Request().Context(), web.CookieValue(c, sessionCookie))
+// that depend on it are one read and no write. What else is to be read goes with
+// it, unless there is no cookie.
+func CurrentSession(c echo.Context, sessions *Sessions, others ...database.Read) (*Session, error) {
+	s, err := sessions.Get(c.Request().Context(), web.CookieValue(c, sessionCookie), others...)
 	switch {
 	case errors.Is(err, ErrNoSession):
 		nobody(c)
@@ -63,6 +65,11 @@ func nobody(c echo.Context) {
 	if HadSession(c) { // another site's page brings no session, and proves no end
 		showState(c, "")
 	}
+}
+
+// CurrentCitizen finds whose session the request's cookie is of, or was.
+func CurrentCitizen(c echo.Context) database.Subquery {
+	return citizenOf(web.CookieValue(c, sessionCookie))
 }
 
 // HadSession tells whether the browser still has a session's cookie, be the

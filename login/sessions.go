@@ -159,12 +159,13 @@ func (n *Sessions) start(ctx context.Context, in SignIn, cookie Cookie) (Session
 }
 
 // Get returns the live session of a cookie, with one read and no write. Reading
-// is no activity: a page that counts as such calls Touch.
-func (n *Sessions) Get(ctx context.Context, cookie string) (Session, error) {
+// is no activity: a page that counts as such calls Touch. What else is to be
+// read goes with it, in one round trip.
+func (n *Sessions) Get(ctx context.Context, cookie string, others ...database.Read) (Session, error) {
 	if cookie == "" {
 		return Session{}, ErrNoSession
 	}
-	s, found, err := n.store.get(ctx, cookie)
+	s, found, err := n.store.get(ctx, cookie, others)
 	if err != nil {
 		return Session{}, fmt.Errorf("get session: %w", err)
 	}

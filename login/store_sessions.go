@@ -142,14 +142,25 @@ func (s sessionStore) liveArgs() []any {
 	return []any{s.db.NowExpr(), s.db.NowPlus(-s.policy.Idle), s.db.NowPlus(-s.policy.Absolute)}
 }
 
-func (s sessionStore) get(ctx context.Context, cookie string) (Session, bool, error) {
-	var r sessionRow
-	found, err := s.db.Reader(ctx).One(`SELECT `+sessionColumns+`, ? FROM sessions WHERE secret_hash = ? AND `+live,
-		append([]any{s.db.NowExpr(), digest("session", cookie)}, s.liveArgs()...), r.fields()...)
+func (s sessionStore) get(ctx context.Context, cookie string, others []database.Read) (Session, bool, error) {
+	r, found := sessionRow{}, false
+	read := database.Read{
+		Text: `SELECT ` + sessionColumns + `, ? FROM sessions WHERE secret_hash = ? AND ` + live,
+		Args: append([]any{s.db.NowExpr(), digest("session", cookie)}, s.liveArgs()...),
+		Each: func(row database.Row) error {
+			found = true
+			return row.Scan(r.fields()...)
+		},
+	}
+	err := s.db.Reader(ctx).Together(append([]database.Read{read}, others...)...)
 	if err != nil || !found {
 		return Session{}, false, err
 	}
 	return s.session(r), true, nil
+}
+
+func citizenOf(cookie string) database.Subquery {
+	return database.Subquery{Text: `SELECT citizen_id FROM sessions WHERE secret_hash = ?`, Args: []any{digest("session", cookie)}}
 }
 
 // hold is touch where activity was noted lately: the same lock, and no new

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"ente.example/idp/audit"
+	"ente.example/idp/consent"
 	"ente.example/idp/login"
 	"ente.example/idp/templates"
 	"ente.example/idp/web"
@@ -86,10 +87,10 @@ func (r *authRequest) asked() asked {
 	return asked{prompts: r.prompts, maxAge: r.maxAge, levels: r.claims.essentialACR(), subjects: r.subjects}
 }
 
-// standing finds out how far the citizen has come: two reads at most.
+// standing finds out how far the citizen has come, in one round trip.
 func (p *Provider) standing(c echo.Context, r *authRequest, on *login.Step) (standing, error) {
 	s := standing{levels: p.levels}
-	session, err := p.session(c, on)
+	session, kept, err := p.session(c, r, on)
 	if err != nil {
 		return standing{}, err
 	}
@@ -112,16 +113,23 @@ func (p *Provider) standing(c echo.Context, r *authRequest, on *login.Step) (sta
 			return s, nil
 		}
 	}
-	s.needed, _, err = p.consents.State(ctx, session.Citizen, r.client, r.wants())
+	if kept != nil {
+		s.needed = kept.Needed(r.client, r.wants())
+		return s, nil
+	}
+	s.needed, err = p.consents.Needed(ctx, session.Citizen, r.client, r.wants())
 	return s, err
 }
 
-// session is who is signed in, as the page that has gone on knows it.
-func (p *Provider) session(c echo.Context, on *login.Step) (*login.Session, error) {
+// session is who is signed in, as the page that has gone on knows it. Where it
+// has to be read, what is kept for the service is read along with it.
+func (p *Provider) session(c echo.Context, r *authRequest, on *login.Step) (*login.Session, *consent.Kept, error) {
 	if on != nil && on.Session != nil {
-		return on.Session, nil
+		return on.Session, nil, nil
 	}
-	return login.CurrentSession(c, p.sessions)
+	kept, reads := p.consents.Asking(login.CurrentCitizen(c), r.client)
+	s, err := login.CurrentSession(c, p.sessions, reads...)
+	return s, kept, err
 }
 
 // grant is what is about to be issued. What the citizen was asked bounds it.
