@@ -3,13 +3,17 @@ package keys
 import (
 	"bytes"
 	"context"
+	"crypto"
+	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/cryptosigner"
 )
 
 // ErrBadToken is returned for all that is not a token signed by us.
@@ -43,67 +47,46 @@ func (k *Set) Sign(ctx context.Context, alg, typ string, claims any) (string, er
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
-	signer, err := one.signer(typ)
-	if err != nil {
-		return "", fmt.Errorf("sign token: %w", err)
-	}
-	token, err := signer.compact(payload)
+	token, err := one.compact(typ, payload)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
 	return token, nil
 }
 
-// signer signs tokens of one kind, for many at a time. All of them begin with
-// the same header, which is written once.
-type signer struct {
-	jose.Signer
-	header string
-}
-
-// compact is RFC 7515 §7.1.
-func (s signer) compact(payload []byte) (string, error) {
-	jws, err := s.Sign(payload)
+// compact is RFC 7515 §7.1. A jose.Signer would read and write the header as
+// JSON several times for each token.
+func (one *key) compact(typ string, payload []byte) (string, error) {
+	header, err := json.Marshal(Header{Alg: one.alg, Kid: one.kid, Typ: typ})
 	if err != nil {
 		return "", err
 	}
-	const dots = 2
-	text := make([]byte, 0, len(s.header)+dots+(len(payload)+len(jws.Signatures[0].Signature)+dots)*4/3)
-	text = append(append(text, s.header...), '.')
-	text = append(base64.RawURLEncoding.AppendEncode(text, payload), '.')
-	return string(base64.RawURLEncoding.AppendEncode(text, jws.Signatures[0].Signature)), nil
+	const dots, shortSignature = 2, 86 // ES256's and EdDSA's
+	b64 := base64.RawURLEncoding
+	text := make([]byte, 0, b64.EncodedLen(len(header))+b64.EncodedLen(len(payload))+dots+shortSignature)
+	text = b64.AppendEncode(append(b64.AppendEncode(text, header), '.'), payload)
+	signature, err := one.signer.SignPayload(text, jose.SignatureAlgorithm(one.alg))
+	if err != nil {
+		return "", err
+	}
+	return string(b64.AppendEncode(append(text, '.'), signature)), nil
 }
 
-// signer is made once for each kind.
-func (one *key) signer(typ string) (signer, error) {
-	if made, ok := one.signers.Load(typ); ok {
-		if s, ok := made.(signer); ok {
-			return s, nil
-		}
+// signerOf signs as RFC 7518 has it with a private key.
+func signerOf(private crypto.Signer) jose.OpaqueSigner {
+	return cryptosigner.Opaque(saltedAsHashed{private})
+}
+
+// saltedAsHashed makes the salt of PS256 as long as its hash (RFC 7518 §3.5),
+// which go-jose does for its own signers only.
+type saltedAsHashed struct{ crypto.Signer }
+
+// Sign implements crypto.Signer.
+func (s saltedAsHashed) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if pss, ok := opts.(*rsa.PSSOptions); ok {
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: pss.Hash}
 	}
-	opts := &jose.SignerOptions{}
-	if typ != "" {
-		opts = opts.WithType(jose.ContentType(typ))
-	}
-	made, err := jose.NewSigner(jose.SigningKey{
-		Algorithm: jose.SignatureAlgorithm(one.alg),
-		Key:       jose.JSONWebKey{Key: one.private, KeyID: one.kid},
-	}, opts)
-	if err != nil {
-		return signer{}, err
-	}
-	first, err := made.Sign(nil)
-	if err != nil {
-		return signer{}, err
-	}
-	text, err := first.CompactSerialize()
-	if err != nil {
-		return signer{}, err
-	}
-	s := signer{Signer: made}
-	s.header, _, _ = strings.Cut(text, ".")
-	one.signers.Store(typ, s)
-	return s, nil
+	return s.Signer.Sign(random, digest, opts)
 }
 
 // Verify checks that token is of typ and was signed by a key of ours that has

@@ -1,11 +1,13 @@
 package keys
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -41,6 +43,24 @@ func TestEachAlgorithmVerifiesWithThePublishedKeys(t *testing.T) {
 			if err != nil || h.Alg != alg || string(claims) != `{"sub":"x"}` {
 				t.Errorf("%s: Verify got %s, %v, %v", alg, claims, h, err)
 			}
+		}
+	})
+}
+
+// RFC 7518 §3.5. Some verify with any length of salt, go-jose among them.
+func TestTheSaltOfPS256IsAsLongAsItsHash(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		k := ensured(t, db, keystest.AEAD(t))
+		token := sign(t, k, PS256, idToken)
+		end := strings.LastIndexByte(token, '.')
+		signature, err := base64.RawURLEncoding.DecodeString(token[end+1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256([]byte(token[:end]))
+		public := k.snap.Load().active[PS256].public.Key.(*rsa.PublicKey)
+		if err := rsa.VerifyPSS(public, crypto.SHA256, sum[:], signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}); err != nil {
+			t.Error(err)
 		}
 	})
 }

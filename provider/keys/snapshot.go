@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -27,7 +26,7 @@ type key struct {
 	kid, alg, state string
 	public          jose.JSONWebKey
 	private         crypto.Signer
-	signers         *sync.Map // signer by the header's typ, of which there are a handful
+	signer          jose.OpaqueSigner
 }
 
 // snapshot is all that a node knows about the keys at one moment. It is never
@@ -109,13 +108,15 @@ func (k *Set) open(r row, known *key) (*key, error) {
 	if !r.usable() {
 		return one, nil
 	}
-	if one.private, one.signers = known.private, known.signers; one.private != nil {
+	if one.private, one.signer = known.private, known.signer; one.private != nil {
 		return one, nil
 	}
 	var err error
-	one.private, err = k.unseal(r)
-	one.signers = &sync.Map{}
-	return one, err
+	if one.private, err = k.unseal(r); err != nil {
+		return nil, err
+	}
+	one.signer = signerOf(one.private)
+	return one, nil
 }
 
 // prove reads a public key that this program made: whoever can only write to
