@@ -56,6 +56,14 @@ func (r *Registry) ByFiscalCode(ctx context.Context, f FiscalCode) (Citizen, err
 	return r.store.one(ctx, "p.fiscal_code_key IN ?", anys(r.box.codeKeys(f)))
 }
 
+// AskingByCode is ByFiscalCode as a statement to be sent with others, and the id
+// of that person, NULL where there is none, for what those ask besides.
+func (r *Registry) AskingByCode(f FiscalCode) (database.Subquery, *Asked, database.Read) {
+	keys := anys(r.box.codeKeys(f))
+	asked, read := r.store.asking("p.fiscal_code_key IN ?", keys)
+	return database.Subquery{Text: "SELECT id FROM citizens WHERE fiscal_code_key IN ?", Args: []any{keys}}, asked, read
+}
+
 // Find returns the id of the person with this code, and whether there is one.
 // It does the same work either way.
 func (r *Registry) Find(ctx context.Context, f FiscalCode) (ID, bool, error) {

@@ -12,6 +12,7 @@ import (
 	"ente.example/idp/authorizations"
 	"ente.example/idp/citizens"
 	"ente.example/idp/clients"
+	"ente.example/idp/database"
 	"ente.example/idp/login"
 	"ente.example/idp/templates"
 	"ente.example/idp/web"
@@ -61,8 +62,8 @@ func (h *Handler) Mount(e *echo.Echo) {
 
 // open finds the interaction and the session; without one, or without a service
 // that asks, the next step is not ours.
-func (h *Handler) open(c echo.Context) (login.Visit, *login.Session, error) {
-	v, s, err := login.OpenSignedIn(c, h.Interactions, h.Sessions, h.Clients)
+func (h *Handler) open(c echo.Context, others ...database.Read) (login.Visit, *login.Session, error) {
+	v, s, err := login.OpenSignedIn(c, h.Interactions, h.Sessions, h.Clients, others...)
 	if v.Own != nil {
 		s = nil
 	}
@@ -71,7 +72,8 @@ func (h *Handler) open(c echo.Context) (login.Visit, *login.Session, error) {
 
 // show lists what would be sent, by name and value.
 func (h *Handler) show(c echo.Context) error {
-	v, s, err := h.open(c)
+	asked, read := h.Citizens.Asking(login.CurrentCitizen(c))
+	v, s, err := h.open(c, read)
 	if err != nil {
 		return err
 	}
@@ -80,7 +82,7 @@ func (h *Handler) show(c echo.Context) error {
 		return v.Resume(c)
 	}
 	ctx := c.Request().Context()
-	person, err := h.Citizens.ByID(ctx, s.Citizen)
+	person, err := asked.Citizen()
 	if err != nil {
 		return err
 	}

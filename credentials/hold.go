@@ -24,12 +24,7 @@ func (s *Service) Hold(ctx context.Context, v Verified) error {
 	if !ok {
 		return ErrRefused
 	}
-	return s.alive(ctx, v.Citizen)
-}
-
-// alive is what Hold asks about the owner, for whoever has the PIN's row already.
-func (s *Service) alive(ctx context.Context, id citizens.ID) error {
-	alive, err := s.citizens.Alive(ctx, id)
+	alive, err := s.citizens.Alive(ctx, v.Citizen)
 	if err != nil {
 		return fmt.Errorf("hold a PIN: %w", err)
 	}

@@ -63,10 +63,11 @@ const columns = `id, citizen_id, kind, form, origin, state, hash, salt, memory, 
 created_at, first_half_at, second_half_at, issued_at, changed_at, due_at, last_access_at, suspended_at,
 notice_step, notice_due, dismissal_at, ordinary_until, profile`
 
-// tried is the PIN that a try is held against: one that could sign in, or could
-// again if its owner is eligible again.
-func (s store) tried(ctx context.Context, id citizens.ID) (credential, bool, error) {
-	return s.one(ctx, `citizen_id = ? AND state IN ('issued', 'active', 'dismissed')`, id)
+// trying reads the PIN that a try of whoever it is whose id the database finds
+// is held against: one that could sign in, or could again if its owner is
+// eligible again. Where it finds nobody, nobody's is looked for.
+func (s store) trying(who database.Subquery) (*asked, database.Read) {
+	return s.asking(`citizen_id = COALESCE(?, ?) AND state IN ('issued', 'active', 'dismissed')`, who, string(nobody))
 }
 
 // live is the PIN with which a person could sign in.
@@ -86,11 +87,27 @@ ORDER BY CASE WHEN state IN ('issued', 'active', 'inactive', 'dismissed') THEN 0
 }
 
 func (s store) one(ctx context.Context, where string, args ...any) (credential, bool, error) {
-	var c credential
-	found, err := s.db.Reader(ctx).One(`SELECT `+columns+`, ?, EXISTS (SELECT 1 FROM pin_procedures p
+	a, read := s.asking(where, args...)
+	err := s.db.Reader(ctx).All(read.Text, read.Args, read.Each)
+	return a.credential, a.found, err
+}
+
+// asked is a PIN that a statement asks for, once that has been answered.
+type asked struct {
+	credential
+	found bool
+}
+
+func (a *asked) scan(r database.Row) error {
+	a.found = true
+	return r.Scan(a.fields()...)
+}
+
+func (s store) asking(where string, args ...any) (*asked, database.Read) {
+	a := &asked{}
+	return a, database.Read{Text: `SELECT ` + columns + `, ?, EXISTS (SELECT 1 FROM pin_procedures p
 WHERE p.citizen_id = credentials.citizen_id AND p.kind = 'recovery' AND p.state IN ('mail_sent', 'parts_sending', 'parts_sent'))
-FROM credentials WHERE `+where, append([]any{s.db.NowExpr()}, args...), c.fields()...)
-	return c, found, err
+FROM credentials WHERE ` + where, Args: append([]any{s.db.NowExpr()}, args...), Each: a.scan}
 }
 
 func (c *credential) fields() []any {
@@ -146,17 +163,18 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, NULL, 
 
 // access records that a PIN was right, if it still opens anything: between the
 // reading of its row and now it may have been revoked, suspended, changed or
-// have run out. A renewed secret takes the old one's place.
-func (s store) access(ctx context.Context, c credential, renewed secret, signsIn bool) (bool, error) {
+// have run out. A renewed secret takes the old one's place. What else is asked
+// is asked once the row is held.
+func (s store) access(ctx context.Context, c credential, renewed secret, signsIn bool, besides ...database.Read) (ok bool, err error) {
 	set, args := `last_access_at = CASE WHEN ? THEN ? ELSE last_access_at END`, []any{signsIn, s.db.NowExpr()}
 	if !bytes.Equal(renewed.Hash, c.Secret.Hash) {
 		set += `, hash = ?, salt = ?, memory = ?, passes = ?, threads = ?, pepper_key = ?, hash_version = ?`
 		args = append(args, renewed.Hash, renewed.Salt, renewed.Memory, renewed.Passes, renewed.Threads, renewed.PepperKey, renewed.HashVersion)
 	}
-	n, err := s.db.Writer(ctx).Do(`UPDATE credentials SET `+set+`
-WHERE id = ? AND hash = ? AND suspended_at IS NULL AND (state = 'active' OR state = 'issued' AND due_at > ?)`,
-		append(args, string(c.ID), c.Secret.Hash, s.db.NowExpr())...)
-	return n == 1, err
+	err = s.db.Writer(ctx).Together(append([]database.Read{{Text: `UPDATE credentials SET ` + set + `
+WHERE id = ? AND hash = ? AND suspended_at IS NULL AND (state = 'active' OR state = 'issued' AND due_at > ?) RETURNING true`,
+		Args: append(args, string(c.ID), c.Secret.Hash, s.db.NowExpr()), Each: func(r database.Row) error { return r.Scan(&ok) }}}, besides...)...)
+	return ok, err
 }
 
 // supersede ends a PIN for the one that takes its place, under the same

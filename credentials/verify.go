@@ -9,6 +9,7 @@ import (
 
 	"ente.example/idp/audit"
 	"ente.example/idp/citizens"
+	"ente.example/idp/database"
 	"ente.example/idp/throttle"
 )
 
@@ -47,8 +48,10 @@ type try struct {
 	must    ChangeReason
 	// excluded by the profile, and let in for the while that is left
 	excluded bool
-	// then is built on a right PIN in the transaction that records the try
-	then func(ctx context.Context, v Verified) error
+	// then is built on a right PIN in the transaction that records the try, if
+	// its owner is still alive when that holds the PIN
+	then  func(ctx context.Context, v Verified) error
+	alive bool
 }
 
 // Verify reports whose PIN this is. A wrong PIN, an unknown codice fiscale, a
@@ -92,10 +95,7 @@ func (s *Service) verify(ctx context.Context, t try, fc citizens.FiscalCode, pin
 		return Verified{}, err
 	}
 	defer p.leave()
-	if err = s.look(ctx, fc, &t); err == nil {
-		err = s.reserve(ctx, fc, &t)
-	}
-	if err != nil {
+	if err = s.look(ctx, fc, &t); err != nil {
 		return Verified{}, fmt.Errorf("verify a PIN: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
@@ -113,7 +113,7 @@ func (s *Service) conclude(ctx context.Context, t try) (Verified, error) {
 		if err := s.record(ctx, &t); err != nil || t.then == nil || t.verdict != right || t.must != "" {
 			return err
 		}
-		if prevented = s.alive(ctx, t.who.ID); prevented == nil {
+		if prevented = ErrRefused; t.alive {
 			prevented = t.then(ctx, t.verified())
 		}
 		return prevented
@@ -138,25 +138,31 @@ func (t try) verified() Verified {
 	}
 }
 
-func (s *Service) look(ctx context.Context, fc citizens.FiscalCode, t *try) (err error) {
-	t.who, err = s.citizens.ByFiscalCode(ctx, fc)
-	if t.known = err == nil; !t.known {
-		if !errors.Is(err, citizens.ErrUnknown) {
-			return err
-		}
+// look reads who this is and the PIN to try, and counts the try, in one go and
+// the same for everybody: it is counted when anybody comes to look at what was
+// read (security §5.3).
+func (s *Service) look(ctx context.Context, fc citizens.FiscalCode, t *try) error {
+	id, person, who := s.citizens.AskingByCode(fc)
+	pin, trying := s.store.trying(id)
+	counted, counting, err := s.throttle.Counting(ctx, id, s.citizens.FiscalCodeKey(fc))
+	if err != nil {
+		return err
+	}
+	if err := s.db.Writer(ctx).Together(who, trying, counting); err != nil {
+		return err
+	}
+	t.pin, t.has = pin.credential, pin.found
+	var key []byte
+	t.who, err = person.Citizen()
+	if t.known = err == nil; t.known {
+		key = []byte(t.who.ID)
+	} else {
 		t.who = citizens.Citizen{ID: nobody}
 	}
-	t.pin, t.has, err = s.store.tried(ctx, t.who.ID)
-	return err
-}
-
-// reserve counts the try before anybody looks at it (security §5.3).
-func (s *Service) reserve(ctx context.Context, fc citizens.FiscalCode, t *try) (err error) {
-	if t.known {
-		t.guess, err = s.throttle.Reserve(ctx, []byte(t.who.ID))
-	} else {
-		t.guess, err = s.throttle.ReserveShadow(ctx, s.citizens.FiscalCodeKey(fc))
+	if t.has && t.pin.CitizenID != t.who.ID { // the code has become another person's in between
+		return throttle.ErrElsewhere
 	}
+	t.guess, err = counted.Guess(key)
 	return err
 }
 
@@ -247,7 +253,7 @@ func (s *Service) record(ctx context.Context, t *try) error {
 		if err := s.reconsider(ctx, *t); err != nil {
 			return err
 		}
-		ok, err := s.store.access(ctx, t.pin, t.renewed, t.must == "" && !t.again)
+		ok, err := s.store.access(ctx, t.pin, t.renewed, t.must == "" && !t.again, s.besides(t)...)
 		if err != nil {
 			return err
 		}
@@ -258,6 +264,15 @@ func (s *Service) record(ctx context.Context, t *try) error {
 		}
 	}
 	return s.audit.Record(ctx, s.events(*t)...)
+}
+
+// besides is what is asked once the PIN is held, if something is built on it.
+func (s *Service) besides(t *try) []database.Read {
+	if t.then == nil || t.must != "" {
+		return nil
+	}
+	t.alive = false
+	return []database.Read{s.citizens.AskingAlive(t.who.ID, &t.alive)}
 }
 
 // reconsider is what a sign-in shows about a dismissal: that it is due, or that

@@ -76,7 +76,8 @@ func (h Handle) All(q string, args []any, each func(Row) error) error {
 	return h.db.translate(h.to.query(h.ctx, q, args, each))
 }
 
-// Read is a statement that reads, and who takes its rows.
+// Read is a statement that reads, or tells by RETURNING what it has written, and
+// who takes its rows.
 type Read struct {
 	Text string
 	Args []any

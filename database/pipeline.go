@@ -159,8 +159,23 @@ func (t *pipeline) exec(ctx context.Context, q string, args []any) (int64, error
 	return t.send(ctx, q, args, nil)
 }
 
+// together sends what was kept back, and reads behind it.
 func (t *pipeline) together(ctx context.Context, reads []Read) error {
-	return inTurn(ctx, t, reads)
+	for _, r := range reads {
+		t.see(r.Text)
+	}
+	first := t.take()
+	return raw(t.conn, func(c *pgx.Conn) error {
+		for _, r := range reads {
+			first.Queue(r.Text, r.Args...)
+		}
+		results := c.SendBatch(ctx, &first.Batch)
+		err := skip(results, first.missing)
+		if err == nil {
+			err = each(results, reads)
+		}
+		return end(results, err)
+	})
 }
 
 // send sends what was kept back, and q behind it.

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"ente.example/idp/clients"
+	"ente.example/idp/database"
 	"ente.example/idp/templates"
 	"ente.example/idp/web"
 )
@@ -27,9 +28,10 @@ func Open(c echo.Context, n *Interactions, r *clients.Registry) (Visit, error) {
 	return v, untrusted(err)
 }
 
-// OpenSignedIn is Open and Awake in one read, for pages that need both.
-func OpenSignedIn(c echo.Context, n *Interactions, sessions *Sessions, r *clients.Registry) (Visit, *Session, error) {
-	i, s, err := n.getBoth(c.Request().Context(), web.Browser(c), c.Param("id"), sessions, web.CookieValue(c, sessionCookie))
+// OpenSignedIn is Open and Awake in one read, for pages that need both. What
+// else is to be read goes with it.
+func OpenSignedIn(c echo.Context, n *Interactions, sessions *Sessions, r *clients.Registry, others ...database.Read) (Visit, *Session, error) {
+	i, s, err := n.getBoth(c.Request().Context(), web.Browser(c), c.Param("id"), sessions, web.CookieValue(c, sessionCookie), others)
 	if err != nil {
 		return Visit{}, nil, err
 	}

@@ -16,23 +16,22 @@ const batch = 1000
 
 type store struct{ db *database.DB }
 
-// reserve is the whole rule in one statement. It always writes the row and
+// counting is the whole rule in one statement. It always writes the row and
 // always answers, so that a try during a wait costs the database the same as
 // any other; `refused` carries out what the statement decided, which RETURNING
 // could not tell from the new values alone. The clock is read once, into
 // tried_at: read anew for each column it could pass the deadline in between,
 // and a try would be looked at without being counted.
-func (s store) reserve(ctx context.Context, key []byte, p Policy, ttl time.Duration) (Guess, error) {
-	var expires any // NULL: a person's counter stays
-	if ttl > 0 {
-		expires = s.db.NowPlus(ttl)
-	}
-	until := s.db.NowPlus(p.Wait)
-	var g Guess
-	var next, at database.Time
-	_, err := s.db.Writer(ctx).One(`
+//
+// person is the key of somebody's counter, or NULL for who is unknown and has a
+// stranger's, which expires. LIMIT has it looked up once for both columns.
+func (s store) counting(person clause.Expr, stranger []byte, p Policy) (*Counted, database.Read) {
+	c, until := &Counted{}, s.db.NowPlus(p.Wait)
+	return c, database.Read{Text: `
 INSERT INTO pin_throttle AS t (fails, key, next_at, refused, tried_at, expires_at, alarm_at)
-VALUES (1, ?, CASE WHEN 1 >= ? THEN ? END, false, ?, ?, CASE WHEN 1 = ? THEN ? END)
+SELECT 1, COALESCE(k.person, ?), CASE WHEN 1 >= ? THEN ? END, false, ?,
+  CASE WHEN k.person IS NULL THEN ? END, CASE WHEN 1 = ? THEN ? END
+FROM (SELECT ? AS person LIMIT 1) AS k WHERE true
 ON CONFLICT (key) DO UPDATE SET
   fails      = CASE WHEN t.next_at > excluded.tried_at THEN t.fails ELSE t.fails + 1 END,
   next_at    = CASE WHEN t.next_at > excluded.tried_at THEN t.next_at WHEN t.fails + 1 >= ? THEN ? END,
@@ -40,11 +39,41 @@ ON CONFLICT (key) DO UPDATE SET
   tried_at   = excluded.tried_at,
   expires_at = excluded.expires_at,
   alarm_at   = CASE WHEN COALESCE(t.next_at > excluded.tried_at, false) OR t.fails + 1 <> ? THEN t.alarm_at ELSE excluded.tried_at END
-RETURNING fails, next_at, refused, tried_at`,
-		[]any{key, p.Threshold, until, s.db.NowExpr(), expires, p.Threshold, s.db.NowExpr(), p.Threshold, until, p.Threshold},
-		&g.Fails, &next, &g.refused, &at)
-	g.Until, g.At = next.Time, at.Time
-	return g, err
+RETURNING key, fails, next_at, refused, tried_at`,
+		Args: []any{
+			stranger, p.Threshold, until, s.db.NowExpr(), s.db.NowPlus(p.ShadowTTL), p.Threshold, s.db.NowExpr(), person,
+			p.Threshold, until, p.Threshold,
+		}, Each: c.scan}
+}
+
+func (c *Counted) scan(r database.Row) error {
+	var next, at database.Time
+	err := r.Scan(&c.key, &c.guess.Fails, &next, &c.guess.refused, &at)
+	c.guess.Until, c.guess.At = next.Time, at.Time
+	return err
+}
+
+func (s store) reserve(ctx context.Context, person clause.Expr, stranger []byte, p Policy) (Guess, error) {
+	c, read := s.counting(person, stranger, p)
+	err := s.db.Writer(ctx).All(read.Text, read.Args, read.Each)
+	return c.guess, err
+}
+
+// this is a person's key, or none, that the caller has already.
+func (s store) this(key []byte) clause.Expr {
+	kind := "BLOB"
+	if s.db.Dialect() == database.Postgres {
+		kind = "bytea"
+	}
+	return clause.Expr{SQL: "CAST(? AS " + kind + ")", Vars: []any{key}}
+}
+
+// found is the key of the person whom a subquery finds.
+func (s store) found(person database.Subquery) clause.Expr {
+	if s.db.Dialect() == database.Postgres {
+		return clause.Expr{SQL: "convert_to('" + personal + "' || ?, 'UTF8')", Vars: []any{person}}
+	}
+	return clause.Expr{SQL: "CAST('" + personal + "' || ? AS BLOB)", Vars: []any{person}}
 }
 
 // forgive also takes back the alarm that the right try itself has raised, being

@@ -90,7 +90,7 @@ func (g Guess) Refused() bool { return g.refused }
 // It must not be called inside a transaction, whose rollback would give the
 // try back.
 func (g *Guard) Reserve(ctx context.Context, key []byte) (Guess, error) {
-	return g.reserve(ctx, known(key), 0)
+	return g.reserve(ctx, known(key), nil)
 }
 
 // ReserveShadow counts a try at somebody unknown, who must look the same as
@@ -100,7 +100,42 @@ func (g *Guard) ReserveShadow(ctx context.Context, key []byte) (Guess, error) {
 	if err != nil {
 		return Guess{}, err
 	}
-	return g.reserve(ctx, k, g.policy.ShadowTTL)
+	return g.reserve(ctx, nil, k)
+}
+
+// Counted is a try that a statement of ours counts, once it has been answered.
+type Counted struct {
+	guess Guess
+	key   []byte
+}
+
+// Guess is the try, if it was counted at the person that key names, or at a
+// stranger where key is nil. ErrElsewhere says that it was not.
+func (c *Counted) Guess(key []byte) (Guess, error) {
+	if key != nil && !bytes.Equal(c.key, known(key)) || key == nil && !bytes.HasPrefix(c.key, []byte(unnamed)) {
+		return Guess{}, ErrElsewhere
+	}
+	return c.guess, nil
+}
+
+// ErrElsewhere says that a try was counted at somebody else than it is held
+// against: who that is has changed in between.
+var ErrElsewhere = errors.New("throttle: a try was counted at somebody else")
+
+// Counting is Reserve as a statement to be sent with others, of whoever it is
+// whose key the database finds as a text, and where it finds nobody,
+// ReserveShadow of stranger. The same must be true of it: it must be sent with
+// nothing whose rollback would give the try back.
+func (g *Guard) Counting(ctx context.Context, person database.Subquery, stranger []byte) (*Counted, database.Read, error) {
+	if database.Inside(ctx) {
+		return nil, database.Read{}, ErrInTransaction
+	}
+	k, err := g.shadow(stranger)
+	if err != nil {
+		return nil, database.Read{}, err
+	}
+	c, read := g.store.counting(g.store.found(person), k, g.policy)
+	return c, read, nil
 }
 
 // TakeBackShadow uncounts one try at somebody unknown that was right. The wrong
@@ -119,11 +154,11 @@ func (g *Guard) TakeBackShadow(ctx context.Context, key []byte) error {
 // ErrInTransaction says that a try was reserved where a rollback could undo it.
 var ErrInTransaction = errors.New("throttle: a try cannot be reserved inside a transaction")
 
-func (g *Guard) reserve(ctx context.Context, key []byte, ttl time.Duration) (Guess, error) {
+func (g *Guard) reserve(ctx context.Context, person, stranger []byte) (Guess, error) {
 	if database.Inside(ctx) {
 		return Guess{}, ErrInTransaction
 	}
-	guess, err := g.store.reserve(ctx, key, g.policy, ttl)
+	guess, err := g.store.reserve(ctx, g.store.this(person), stranger, g.policy)
 	if err != nil {
 		return Guess{}, fmt.Errorf("reserve a try: %w", err)
 	}
@@ -228,12 +263,17 @@ func (g *Guard) crowd(ctx context.Context) (removed int, err error) {
 // known and shadow keep the two kinds of keys apart, whatever they contain. A
 // person's key is no secret and must outlive any rotation of keys; a
 // stranger's would tell which fiscal codes were tried.
-func known(key []byte) []byte { return append([]byte("p:"), key...) }
+func known(key []byte) []byte { return append([]byte(personal), key...) }
+
+const (
+	personal = "p:"
+	unnamed  = "s:"
+)
 
 func (g *Guard) shadow(key []byte) ([]byte, error) {
 	sum, err := g.key.ComputePrimaryPRF(append([]byte("throttle/stranger/v1\x00"), key...), 32)
 	if err != nil {
 		return nil, fmt.Errorf("key a stranger's counter: %w", err)
 	}
-	return append([]byte("s:"), sum...), nil
+	return append([]byte(unnamed), sum...), nil
 }

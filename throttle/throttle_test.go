@@ -242,3 +242,46 @@ func TestTakeBack(t *testing.T) {
 		}
 	})
 }
+
+// Counting is the same try, at whoever the database finds: a person by the key
+// that it looks up, a stranger where it finds none.
+func TestCountingCountsWhomTheDatabaseFinds(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		g, stranger := guard(t, db, DefaultPolicy()), []byte("stranger")
+		count := func(person any) *Counted {
+			t.Helper()
+			who := database.Subquery{Text: "SELECT v.id FROM (SELECT CAST(? AS text) AS id) AS v WHERE v.id IS NOT NULL", Args: []any{person}}
+			counted, read, err := g.Counting(t.Context(), who, stranger)
+			if err == nil {
+				err = db.Writer(t.Context()).Together(read)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return counted
+		}
+		must(t, g.Reserve, "p")
+		if got, err := count("p").Guess([]byte("p")); err != nil || got.Fails != 2 || got.At.IsZero() {
+			t.Errorf("a person: %v, %v, want the second try", got, err)
+		}
+		must(t, g.ReserveShadow, "stranger")
+		if got, err := count(nil).Guess(nil); err != nil || got.Fails != 2 {
+			t.Errorf("a stranger: %v, %v, want the second try", got, err)
+		}
+		for who, key := range map[string][]byte{"another": []byte("q"), "nobody": nil} {
+			if _, err := count("p").Guess(key); !errors.Is(err, ErrElsewhere) {
+				t.Errorf("held against %s: %v, want ErrElsewhere", who, err)
+			}
+		}
+		if _, err := count(nil).Guess([]byte("p")); !errors.Is(err, ErrElsewhere) {
+			t.Errorf("a stranger's held against a person: %v, want ErrElsewhere", err)
+		}
+		err := db.InTx(t.Context(), func(ctx context.Context) error {
+			_, _, err := g.Counting(ctx, database.Subquery{Text: "SELECT NULL"}, stranger)
+			return err
+		})
+		if !errors.Is(err, ErrInTransaction) {
+			t.Errorf("in a transaction: %v, want ErrInTransaction", err)
+		}
+	})
+}

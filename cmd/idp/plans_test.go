@@ -201,7 +201,7 @@ func sqlitePlan(ctx context.Context, db *database.DB, q string) (tables []string
 // table: a subquery's name, or the rows of a parameter.
 func own(q, table string) bool {
 	return strings.Contains(q, "WITH "+table) || strings.Contains(q, ") AS "+table) ||
-		strings.HasSuffix(table, "CONSTANT ROWS") || strings.Contains(table, "VIRTUAL TABLE")
+		strings.Contains(table, "CONSTANT ROW") || strings.Contains(table, "VIRTUAL TABLE")
 }
 
 // statements are each once, without what only sets a connection up.
