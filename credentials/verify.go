@@ -109,15 +109,20 @@ func (s *Service) verify(ctx context.Context, t try, fc citizens.FiscalCode, pin
 // conclude records the try, with what is built on it.
 func (s *Service) conclude(ctx context.Context, t try) (Verified, error) {
 	var prevented error
+	built := false
 	err := s.db.InTx(ctx, func(ctx context.Context) error {
 		if err := s.record(ctx, &t); err != nil || t.then == nil || t.verdict != right || t.must != "" {
 			return err
 		}
+		built = true
 		if prevented = ErrRefused; t.alive {
 			prevented = t.then(ctx, t.verified())
 		}
 		return prevented
 	})
+	if built && prevented == nil && !database.IsUnavailable(err) {
+		prevented = err // what then wrote may fail as late as with the commit
+	}
 	if prevented != nil {
 		err = s.db.InTx(ctx, func(ctx context.Context) error { return s.record(ctx, &t) })
 	}
