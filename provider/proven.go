@@ -16,8 +16,9 @@ const (
 )
 
 // proven remembers, in this process alone, that the signature of an access token
-// was found right: services ask about the same token again and again while it
-// lives. It promises this of the very bytes that were checked, which it knows by
+// was found right, or was made here: services ask about the same token again and
+// again while it lives, and at userinfo mostly right after they got it. It promises
+// this of the very bytes that were checked or signed, which it knows by
 // their SHA-256, and nothing else. Whether the key still counts, time, client,
 // revocation, grant and binding are asked each time; a token that failed is not
 // kept, so that to know of one here takes the token (docs/decisions/0036).
@@ -48,6 +49,13 @@ func (p *proven) get(token [sha256.Size]byte, length int) (*provenToken, bool) {
 		p.keep(token, found, length)
 	}
 	return found, ok
+}
+
+// add remembers a token that this node has signed.
+func (p *proven) add(token string, t *provenToken) {
+	if len(token) <= maxProven {
+		p.put(sha256.Sum256([]byte(token)), t, len(token))
+	}
 }
 
 // put remembers a token of that length, of which the caller has checked all that

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
 	"ente.example/idp/provider/keys"
@@ -112,6 +114,61 @@ func other(letter byte) string {
 		return "A"
 	}
 	return "Q"
+}
+
+// What a node remembers of a token that it made is what anybody would read in it,
+// and it is what userinfo goes by.
+func TestASignedTokenIsRememberedAsItReads(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		id := h.people()
+		signedIn := func(document string) *service {
+			s := h.service(document)
+			s.signIn(id)
+			return s
+		}
+		plain, bound, payer := signedIn(""), signedIn(`{"dpop_bound_access_tokens": true}`).prover(), h.detailed("")
+		payer.signIn(id)
+		first := plain.tokens("scope", "openid profile offline_access")
+		code, _ := payer.allows(payer.authorize("authorization_details", "["+paymentDetail+"]"))
+		for what, answer := range map[string]map[string]any{
+			"a code": first, "a refresh": plain.refresh(first["refresh_token"].(string)).ok(t),
+			"a bound one": bound.redeem(bound.code("scope", "openid"), bound.proof("POST", tokenPath)).ok(t),
+			"details":     payer.exchange(code).ok(t),
+		} {
+			token := answer["access_token"].(string)
+			kept, ok := h.provider.proven.get(sha256.Sum256([]byte(token)), len(token))
+			if !ok {
+				t.Errorf("%s: the node has forgotten what it signed", what)
+				continue
+			}
+			read := must[provenToken](t)(h.provider.readNew(t.Context(), token))
+			if diff := cmp.Diff(read, *kept, cmp.AllowUnexported(provenToken{})); diff != "" {
+				t.Errorf("%s (-read +remembered):\n%s", what, diff)
+			}
+		}
+		before := h.kept()
+		if !plain.alive(first["access_token"]) || h.kept() != before {
+			t.Errorf("%d tokens remembered after userinfo, of %d", h.kept(), before)
+		}
+	})
+}
+
+// What nobody asks userinfo about waits until somebody asks.
+func TestOtherSignedTokensAreNotRemembered(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		h := newInstallation(t, db)
+		id := h.people()
+		h.clientToken(h.party(`{}`))
+		for document, scope := range map[string]string{"": "profile", `{"access_token_format": "reference"}`: "openid"} {
+			s := h.service(document)
+			s.signIn(id)
+			s.tokens("scope", scope)
+		}
+		if h.kept() != 0 {
+			t.Errorf("%d tokens remembered, want none", h.kept())
+		}
+	})
 }
 
 // A key that another node revokes counts as soon here as where nothing is

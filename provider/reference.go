@@ -29,7 +29,11 @@ const (
 // writeAccess is an access token in the client's format.
 func (p *Provider) writeAccess(ctx context.Context, client clients.Client, claims accessClaims) (string, error) {
 	if client.AccessTokenFormat != clients.FormatReference {
-		return p.keys.Sign(ctx, keys.ES256, TypAccessToken, claims)
+		token, header, err := p.keys.SignNamed(ctx, keys.ES256, TypAccessToken, claims)
+		if err == nil && claims.GID != "" && claims.has(scopeOpenID) { // userinfo will be asked with it
+			p.proven.add(token, &provenToken{claims, header})
+		}
+		return token, err
 	}
 	content, err := json.Marshal(claims.withoutGrant())
 	if err != nil {

@@ -36,28 +36,34 @@ type Header struct {
 // Sign signs claims with the active key of alg; typ says in the header what
 // kind of token it is, and may be empty.
 func (k *Set) Sign(ctx context.Context, alg, typ string, claims any) (string, error) {
+	token, _, err := k.SignNamed(ctx, alg, typ, claims)
+	return token, err
+}
+
+// SignNamed is Sign for who will ask Trusts about the token: it tells its header too.
+func (k *Set) SignNamed(ctx context.Context, alg, typ string, claims any) (token string, h Header, err error) {
 	if useOf(alg) != useSignature {
-		return "", fmt.Errorf("sign token: no signatures are made with %s", alg)
+		return "", h, fmt.Errorf("sign token: no signatures are made with %s", alg)
 	}
 	one, err := k.active(ctx, alg)
 	if err != nil {
-		return "", fmt.Errorf("sign token: %w", err)
+		return "", h, fmt.Errorf("sign token: %w", err)
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {
-		return "", fmt.Errorf("sign token: %w", err)
+		return "", h, fmt.Errorf("sign token: %w", err)
 	}
-	token, err := one.compact(typ, payload)
-	if err != nil {
-		return "", fmt.Errorf("sign token: %w", err)
+	h = Header{Alg: one.alg, Kid: one.kid, Typ: typ}
+	if token, err = one.compact(h, payload); err != nil {
+		return "", h, fmt.Errorf("sign token: %w", err)
 	}
-	return token, nil
+	return token, h, nil
 }
 
 // compact is RFC 7515 §7.1. A jose.Signer would read and write the header as
 // JSON several times for each token.
-func (one *key) compact(typ string, payload []byte) (string, error) {
-	header, err := json.Marshal(Header{Alg: one.alg, Kid: one.kid, Typ: typ})
+func (one *key) compact(h Header, payload []byte) (string, error) {
+	header, err := json.Marshal(h)
 	if err != nil {
 		return "", err
 	}
