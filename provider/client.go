@@ -10,7 +10,7 @@ import (
 // URI is the one that request named and clients has matched, so that fosite's
 // own matching (which ignores user information and ports) decides nothing.
 type fositeClient struct {
-	client   clients.Client
+	client   *clients.Client // the unit's: fosite keeps several of these
 	redirect string
 	scopes   []string // that exist
 }

@@ -17,9 +17,9 @@ const nested = "JWT"
 // encrypted is a token for the client's eyes alone: encrypted to a key of its
 // own, if it wants that. A key that cannot be had is the client's fault, and
 // nothing is sent in the clear instead.
-func (p *Provider) encrypted(ctx context.Context, client clients.Client, how clients.Encryption, content []byte, kind jose.ContentType) (string, error) {
+func (p *Provider) encrypted(ctx context.Context, client clients.Client, how clients.Encryption, content string, kind jose.ContentType) (string, error) {
 	if how.IsZero() {
-		return string(content), nil
+		return content, nil
 	}
 	key, err := p.clients.EncryptionKey(ctx, client, how.Alg)
 	if errors.Is(err, clients.ErrKeys) {
@@ -39,7 +39,7 @@ func (p *Provider) encrypted(ctx context.Context, client clients.Client, how cli
 	if err != nil {
 		return "", fmt.Errorf("encrypt token: %w", err)
 	}
-	jwe, err := encrypter.Encrypt(content)
+	jwe, err := encrypter.Encrypt([]byte(content))
 	if err != nil {
 		return "", fmt.Errorf("encrypt token: %w", err)
 	}

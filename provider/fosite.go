@@ -108,7 +108,7 @@ func (idTokenOfCode) HandleTokenEndpointRequest(context.Context, fosite.AccessRe
 }
 
 func (p *Provider) fositeClient(u *unit) fositeClient {
-	return fositeClient{client: u.client, redirect: u.redirect, scopes: p.scopes}
+	return fositeClient{client: &u.client, redirect: u.redirect, scopes: p.scopes}
 }
 
 // fositeRequest makes the request that fosite is shown: our parameters, already

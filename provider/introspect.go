@@ -105,7 +105,7 @@ func (p *Provider) introspectionToken(ctx context.Context, caller clients.Client
 	if err != nil {
 		return "", err
 	}
-	return p.encrypted(ctx, caller, caller.OfIntrospection(), []byte(signed), nested)
+	return p.encrypted(ctx, caller, caller.OfIntrospection(), signed, nested)
 }
 
 // lookInto ignores token_type_hint: what a token is shows in the token.

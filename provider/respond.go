@@ -65,7 +65,7 @@ func (p *Provider) signAnswer(ctx context.Context, r *authRequest, answer map[st
 	if err != nil {
 		return "", err
 	}
-	return p.encrypted(ctx, r.client, r.client.OfAnswers(), []byte(signed), nested)
+	return p.encrypted(ctx, r.client, r.client.OfAnswers(), signed, nested)
 }
 
 // redirectURL adds the answer to the address as it was registered, whose own

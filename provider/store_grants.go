@@ -111,12 +111,12 @@ func (g *grants) deadlines(r *grantRow) (code, refresh, end any) {
 
 // byCode is the grant that a code was issued for, used, expired or not.
 func (g *grants) byCode(ctx context.Context, hash []byte) (grantRow, error) {
-	return g.one(ctx, "code_hash = ?", hash)
+	return g.one(ctx, grantSelect+"code_hash = ?", hash)
 }
 
 // byID is a grant in whatever state it is.
 func (g *grants) byID(ctx context.Context, id string) (grantRow, error) {
-	return g.one(ctx, "id = ?", id)
+	return g.one(ctx, grantSelect+"id = ?", id)
 }
 
 // live is a grant whose tokens still count.
@@ -174,10 +174,11 @@ func (r *grantRow) fields() []any {
 	}
 }
 
-func (g *grants) one(ctx context.Context, where string, key any) (r grantRow, err error) {
+const grantSelect = "SELECT " + grantColumns + ", ? FROM grants WHERE "
+
+func (g *grants) one(ctx context.Context, query string, key any) (r grantRow, err error) {
 	var now database.Time
-	found, err := g.db.Reader(ctx).One("SELECT "+grantColumns+", ? FROM grants WHERE "+where,
-		[]any{g.db.NowExpr(), key}, append(r.fields(), &now)...)
+	found, err := g.db.Reader(ctx).One(query, []any{g.db.NowExpr(), key}, append(r.fields(), &now)...)
 	if err != nil {
 		return grantRow{}, fmt.Errorf("read grant: %w", err)
 	}

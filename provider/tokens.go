@@ -136,7 +136,7 @@ func (p *Provider) signID(ctx context.Context, u *unit, hashes map[string]string
 	}
 	token, err := p.keys.Sign(ctx, idTokenAlg(u.client), TypIDToken, claims)
 	if err == nil {
-		token, err = p.encrypted(ctx, u.client, u.client.OfIDTokens(), []byte(token), nested)
+		token, err = p.encrypted(ctx, u.client, u.client.OfIDTokens(), token, nested)
 	}
 	if err != nil {
 		u.err = err
@@ -167,7 +167,7 @@ func (p *Provider) idTokenClaims(ctx context.Context, u *unit) (map[string]any, 
 // the address of today.
 func (p *Provider) citizenClaims(ctx context.Context, g *grantRow) (map[string]any, error) {
 	if len(g.IDTokenClaims) == 0 {
-		return map[string]any{}, nil
+		return make(map[string]any, 16), nil // and twelve of the protocol
 	}
 	citizen, err := p.citizens.ByID(ctx, g.CitizenID)
 	if err != nil {

@@ -48,13 +48,13 @@ func (p *Provider) userinfoToken(ctx context.Context, client clients.Client, ans
 		if err != nil {
 			return "", fmt.Errorf("encode userinfo: %w", err)
 		}
-		return p.encrypted(ctx, client, client.OfUserinfo(), content, "")
+		return p.encrypted(ctx, client, client.OfUserinfo(), string(content), "")
 	}
 	signed, err := p.keys.Sign(ctx, client.UserinfoSignedResponseAlg, typUserinfo, answer)
 	if err != nil {
 		return "", err
 	}
-	return p.encrypted(ctx, client, client.OfUserinfo(), []byte(signed), nested)
+	return p.encrypted(ctx, client, client.OfUserinfo(), signed, nested)
 }
 
 func (p *Provider) answerUserinfo(c echo.Context) (map[string]any, clients.Client, error) {
