@@ -21,6 +21,8 @@ const (
 	// mostMemory is what a node may take before it collects more often whatever
 	// there is to do, besides what hashes take where they must be made in this process.
 	mostMemory = 192 << 20
+	// settleAfter is how long the workers go on starting once everybody is served.
+	settleAfter = 3 * time.Second
 )
 
 // spareCollector gives back what the start has made and nobody needs any more.
@@ -32,7 +34,11 @@ func spareCollector(ctx context.Context, hash credentials.Cost) {
 		one := max(hash.Memory, credentials.FloorCost().Memory)
 		debug.SetMemoryLimit(mostMemory + int64(runtime.NumCPU())*int64(one)<<10)
 	}
-	go debug.FreeOSMemory()
+	go func() {
+		debug.FreeOSMemory()
+		wait(ctx, settleAfter)
+		_ = forgetProgram() // what cannot be let go of stays
+	}()
 	if os.Getenv("GOGC") != "" {
 		return
 	}
