@@ -63,33 +63,35 @@ func changeOf(s *string) credentials.ChangeID {
 	return credentials.ChangeID(*s)
 }
 
-// condition selects sessions to end.
+// condition selects sessions to end, which have not ended.
 type condition struct {
 	sql  string
 	args []any
 }
 
-func (sessionStore) byID(id SessionID) condition { return condition{"id = ?", []any{string(id)}} }
+func (sessionStore) byID(id SessionID) condition {
+	return condition{"id = ? AND " + unended, []any{string(id)}}
+}
 
 func (sessionStore) byCitizen(id citizens.ID) condition {
-	return condition{"citizen_id = ?", []any{string(id)}}
+	return condition{"ended_at IS NULL AND citizen_id = ?", []any{string(id)}}
 }
 
 // elsewhere are a citizen's sessions in other browsers than that of a change: a
 // voluntary one hangs on its session, one of a sign-in on its interaction.
 func (sessionStore) elsewhere(id citizens.ID, change credentials.ChangeID) condition {
-	return condition{`citizen_id = ? AND COALESCE(change_id, '') <> ? AND NOT EXISTS (SELECT 1 FROM interactions
-		WHERE interactions.browser_hash = sessions.browser_hash AND interactions.change_id = ?)`,
+	return condition{`ended_at IS NULL AND citizen_id = ? AND COALESCE(change_id, '') <> ? AND NOT EXISTS (SELECT 1 FROM interactions
+		WHERE interactions.browser_hash = sessions.browser_hash AND interactions.ended_at IS NULL AND interactions.change_id = ?)`,
 		[]any{string(id), string(change), string(change)}}
 }
 
 func (sessionStore) byBrowser(browser string) condition {
-	return condition{"browser_hash = ?", []any{digest("browser", browser)}}
+	return condition{"ended_at IS NULL AND browser_hash = ?", []any{digest("browser", browser)}}
 }
 
 // over is a session whose time has run out, though nobody has noticed.
 func (s sessionStore) over(id SessionID) condition {
-	return condition{"id = ? AND NOT (" + live + ")", append([]any{string(id)}, s.liveArgs()...)}
+	return condition{"id = ? AND " + unended + " AND NOT " + live, append([]any{string(id)}, s.liveArgs()...)}
 }
 
 // idleAt is when a session that has not ended will have been idle for too long.
@@ -134,7 +136,14 @@ func (s sessionStore) begin(ctx context.Context, in SignIn, c Cookie) (Session, 
 // is what a statement says that has just written it.
 const returned = `id, citizen_id, acr, amr, pin_kind, auth_time, seen_at, expires_at, previous_access, change_id, seen_at`
 
-const live = `sessions.ended_at IS NULL AND sessions.expires_at > ? AND sessions.seen_at > ? AND sessions.auth_time > ?`
+// live is asked of a row that its key has found. It is a CASE so that PostgreSQL
+// takes that key: where nobody has analyzed the table yet, in a new database or a
+// restored one, it thinks that next to nothing has no end, and would go through
+// the index of all that has none.
+const live = `(CASE WHEN sessions.ended_at IS NULL THEN sessions.expires_at > ? AND sessions.seen_at > ? AND sessions.auth_time > ? ELSE false END)`
+
+// unended is a CASE for live's sake.
+const unended = `(CASE WHEN ended_at IS NULL THEN true ELSE false END)`
 
 // liveArgs are live's. The stored end binds, and so does a policy that has
 // been made stricter since.
@@ -192,7 +201,7 @@ func (s sessionStore) dropChange(ctx context.Context, id SessionID, change crede
 func (s sessionStore) end(ctx context.Context, reason string, c condition) ([]Session, error) {
 	var ended []Session
 	err := s.db.Writer(ctx).All(`UPDATE sessions SET ended_at = ?, end_reason = ?
-		WHERE ended_at IS NULL AND `+c.sql+` RETURNING `+returned,
+		WHERE `+c.sql+` RETURNING `+returned,
 		append([]any{s.db.NowExpr(), reason}, c.args...), func(row database.Row) error {
 			var r sessionRow
 			if err := row.Scan(r.fields()...); err != nil {
@@ -206,7 +215,7 @@ func (s sessionStore) end(ctx context.Context, reason string, c condition) ([]Se
 
 func (s sessionStore) expired(ctx context.Context) ([]SessionID, error) {
 	var ids []SessionID
-	err := s.db.Read(ctx).Raw(`SELECT id FROM sessions WHERE ended_at IS NULL AND expires_at <= ? LIMIT ?`,
+	err := s.db.Read(ctx).Raw(`SELECT id FROM sessions WHERE ended_at IS NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?`,
 		s.db.NowExpr(), sweepBatch).Scan(&ids).Error
 	return ids, err
 }

@@ -38,7 +38,7 @@ func TestPlans(t *testing.T) {
 				h.t.Fatalf("%s\n%v", q, err)
 			}
 			scans = slices.DeleteFunc(scans, func(what string) bool {
-				return slices.Contains(small, what) || slices.Contains(queued, what) || queues[what]
+				return slices.Contains(small, what) || slices.Contains(queued, what) || queues[what] && !living(what, q)
 			})
 			if len(scans) > 0 {
 				h.t.Errorf("reads all of %s:\n%s", strings.Join(scans, ", "), q)
@@ -71,6 +71,17 @@ func (h *house) partialIndexes() map[string]bool {
 		set[name] = true
 	}
 	return set
+}
+
+// living reports whether a partial index holds whatever has not ended, which is
+// no queue. In a database that nobody has analyzed yet, new or restored, it looks
+// like one to PostgreSQL, and better than the key that finds the row. What a
+// change of PIN ends is looked for by no key, and here any index is as good.
+func living(index, q string) bool {
+	return !strings.Contains(q, "COALESCE(change_id") && slices.Contains([]string{
+		"sessions_citizen", "sessions_one_per_browser", "sessions_due", "credentials_one_live", "credentials_look",
+		"interactions_browser", "interactions_sealed",
+	}, index)
 }
 
 // life is a day with the provider: first access, tokens, single sign-on, an
