@@ -93,7 +93,9 @@ func (n *Consents) Asking(id database.Subquery, client clients.Client) (*Kept, [
 }
 
 // Needed tells whether the page must be shown for what is wanted.
-func (k *Kept) Needed(client clients.Client, w login.Wants) bool { return need(client.Consent, w, k.kept) }
+func (k *Kept) Needed(client clients.Client, w login.Wants) bool {
+	return need(client.Consent, w, k.kept)
+}
 
 // Needed tells whether the page must be shown for what is wanted. It is one
 // read, under trusted none.

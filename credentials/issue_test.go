@@ -160,6 +160,10 @@ func TestDatabaseInvariants(t *testing.T) {
 			"an issued PIN without an end": `UPDATE credentials SET due_at = NULL WHERE state = 'issued'`,
 			"an active PIN without an age": `UPDATE credentials SET changed_at = NULL WHERE state = 'active'`,
 			"a dead PIN with a hash":       `UPDATE credentials SET state = 'revoked' WHERE state = 'active'`,
+			"a PIN of no known kind":       `UPDATE credentials SET kind = '' WHERE state = 'active'`,
+			"a PIN of no known form":       `UPDATE credentials SET form = '' WHERE state = 'active'`,
+			"a PIN of no known origin":     `UPDATE credentials SET origin = '' WHERE state = 'active'`,
+			"a PIN of no known state":      `UPDATE credentials SET state = '' WHERE state = 'active'`,
 			"a live PIN without a hash":    `UPDATE credentials SET ended_at = created_at, purge_at = created_at, hash = NULL WHERE state = 'active'`,
 		} {
 			if err := f.db.Write(t.Context()).Exec(q).Error; err == nil {

@@ -225,6 +225,6 @@ func (s interactionStore) erase(ctx context.Context) (int, error) {
 // remove deletes tombstones that nobody will come back to.
 func (s interactionStore) remove(ctx context.Context) (int, error) {
 	tx := s.db.Write(ctx).Exec(`DELETE FROM interactions WHERE id_hash IN
-		(SELECT id_hash FROM interactions WHERE expires_at <= ? LIMIT ?)`, s.db.NowPlus(-tombstoneLife), sweepBatch)
+		(SELECT id_hash FROM interactions WHERE sealed IS NULL AND expires_at <= ? LIMIT ?)`, s.db.NowPlus(-tombstoneLife), sweepBatch)
 	return int(tx.RowsAffected), tx.Error
 }
