@@ -32,6 +32,9 @@ type Options struct {
 	Clock *Clock
 	// Trace sees every statement, BEGIN and COMMIT included, before it runs.
 	Trace func(statement string)
+	// Trip is called for each round trip to PostgreSQL, but those that prepare a
+	// statement on a connection.
+	Trip func()
 }
 
 // DB is an open database. It is safe for concurrent use.

@@ -29,6 +29,9 @@ func openPostgres(url string, o Options) (*DB, error) {
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = "idp"
 	}
+	if o.Trip != nil {
+		cfg.Tracer = trips(o.Trip)
+	}
 	db := &DB{dialect: Postgres, clock: o.Clock}
 	for _, side := range []struct {
 		g    **gorm.DB
@@ -43,6 +46,35 @@ func openPostgres(url string, o Options) (*DB, error) {
 	}
 	return db, nil
 }
+
+// trips is called for a statement that is sent alone, and for a batch.
+type trips func()
+
+var (
+	_ pgx.QueryTracer = trips(nil)
+	_ pgx.BatchTracer = trips(nil)
+)
+
+// TraceQueryStart implements pgx.QueryTracer.
+func (t trips) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	t()
+	return ctx
+}
+
+// TraceBatchStart implements pgx.BatchTracer.
+func (t trips) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	t()
+	return ctx
+}
+
+// TraceQueryEnd, TraceBatchQuery and TraceBatchEnd have nothing to add.
+func (trips) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// TraceBatchQuery implements pgx.BatchTracer.
+func (trips) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+// TraceBatchEnd implements pgx.BatchTracer.
+func (trips) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
 
 func timesInUTC(_ context.Context, c *pgx.Conn) error {
 	c.TypeMap().RegisterType(&pgtype.Type{

@@ -24,7 +24,8 @@ func TestWholeSignInCounts(t *testing.T) {
 	for name, row := range map[string]struct {
 		consent    clients.ConsentPolicy
 		statements int
-	}{"with the consent page": {clients.ConsentAlways, 26}, "without": {clients.ConsentTrusted, 22}} {
+		trips      int
+	}{"with the consent page": {clients.ConsentAlways, 26, 13}, "without": {clients.ConsentTrusted, 22, 11}} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(h *house) {
 				h.open(func(d *clients.Document) { d.Consent = row.consent }).people()
@@ -34,7 +35,10 @@ func TestWholeSignInCounts(t *testing.T) {
 				rows, bytes := h.kept()
 				counted := h.count()
 				h.signInOnce(pin, row.consent == clients.ConsentAlways)
-				statements, commits := counted()
+				statements, commits, trips := counted()
+				if trips > row.trips {
+					h.t.Errorf("%d round trips, want %d at most", trips, row.trips)
+				}
 				if len(commits) > 5 {
 					h.t.Errorf("%d commits, want 5 at most: %q", len(commits), commits)
 				}
@@ -66,8 +70,9 @@ func (h *house) rest() *house {
 }
 
 // count begins to count; what it returns are the statements since, and the
-// commits, by what they wrote first. A statement on its own is one.
-func (h *house) count() func() (statements, commits []string) {
+// commits, by what they wrote first. A statement on its own is one. trips are
+// those to PostgreSQL.
+func (h *house) count() func() (statements, commits []string, trips int) {
 	var mu sync.Mutex
 	var all, list []string
 	inside, wrote := false, ""
@@ -91,9 +96,9 @@ func (h *house) count() func() (statements, commits []string) {
 			list = append(list, q)
 		}
 	})
-	return func() (statements, commits []string) {
+	return func() (statements, commits []string, trips int) {
 		c.Before(nil)
-		return all, list
+		return all, list, c.Trips()
 	}
 }
 

@@ -58,7 +58,7 @@ func each(t *testing.T, fn func(t *testing.T, url string)) {
 func Open(t testing.TB, url string, clock *database.Clock) *database.DB {
 	t.Helper()
 	c := &Counter{}
-	db, err := database.Open(context.Background(), url, database.Options{Clock: clock, Trace: c.see})
+	db, err := database.Open(context.Background(), url, database.Options{Clock: clock, Trace: c.see, Trip: c.trip})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,6 +98,7 @@ type Counter struct {
 	mu         sync.Mutex
 	statements []string
 	commits    int
+	trips      int
 	begun      int
 	before     func(statement string)
 }
@@ -129,11 +130,25 @@ func (c *Counter) see(q string) {
 	}
 }
 
+func (c *Counter) trip() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trips++
+}
+
+// Trips is how often PostgreSQL was waited for since the last Reset, the
+// preparing of statements aside; 0 on SQLite.
+func (c *Counter) Trips() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.trips
+}
+
 // Reset forgets what was counted.
 func (c *Counter) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.statements, c.commits, c.begun = nil, 0, 0
+	c.statements, c.commits, c.begun, c.trips = nil, 0, 0, 0
 }
 
 // Statements are what was sent since the last Reset, BEGIN and COMMIT aside.
