@@ -106,8 +106,7 @@ func (p *Provider) signGrant(ctx context.Context, u *unit) (answer tokenAnswer, 
 		}
 	}
 	if overlap(g.Scopes, []string{scopeOpenID}) {
-		hashes := map[string]string{"at_hash": halfHash(idTokenAlg(u.client), answer.AccessToken)}
-		answer.IDToken, err = p.signID(ctx, u, hashes)
+		answer.IDToken, err = p.signID(ctx, u, idHashes{AccessToken: halfHash(idTokenAlg(u.client), answer.AccessToken)})
 	}
 	return answer, err
 }

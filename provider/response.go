@@ -119,14 +119,14 @@ func (p *Provider) front(ctx context.Context, r *authRequest, s standing, answer
 	if !r.answers(typeCode) && !r.answers(typeToken) { // nothing else will ever tell: OIDC Core §5.4
 		g.IDTokenClaims = append(g.IDTokenClaims, without(consent.ClaimsOf(g.Scopes), "sub")...)
 	}
-	alg, hashes := idTokenAlg(r.client), map[string]string{}
+	alg, with := idTokenAlg(r.client), idHashes{}
 	if code := answer[typeCode]; code != "" {
-		hashes["c_hash"] = halfHash(alg, code)
+		with.Code = halfHash(alg, code)
 	}
 	if token := answer["access_token"]; token != "" {
-		hashes["at_hash"] = halfHash(alg, token)
+		with.AccessToken = halfHash(alg, token)
 	}
-	token, err := p.signID(ctx, r.unit, hashes)
+	token, err := p.signID(ctx, r.unit, with)
 	answer[typeIDToken] = token
 	return err
 }

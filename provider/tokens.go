@@ -120,19 +120,37 @@ func (s storage) GenerateIDToken(ctx context.Context, _ time.Duration, r fosite.
 	if !ok || u.grant == nil {
 		return "", errors.New("ID token without a grant")
 	}
-	return s.provider.signID(ctx, u, map[string]string{"at_hash": sess.IDTokenClaims().AccessTokenHash})
+	return s.provider.signID(ctx, u, idHashes{AccessToken: sess.IDTokenClaims().AccessTokenHash})
+}
+
+// idHashes are those of what an ID token is handed out with (OIDC Core §3.3.2.11).
+type idHashes struct {
+	Code        string `json:"c_hash,omitempty"`
+	AccessToken string `json:"at_hash,omitempty"`
+}
+
+// idClaims are what the protocol says in an ID token (OIDC Core §2).
+type idClaims struct {
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  string   `json:"aud"`
+	IssuedAt  int64    `json:"iat"`
+	ExpiresAt int64    `json:"exp"`
+	AuthTime  int64    `json:"auth_time"`
+	ACR       string   `json:"acr"`
+	AMR       []string `json:"amr"`
+	SID       string   `json:"sid"`
+	Nonce     string   `json:"nonce,omitempty"`
+	idHashes
 }
 
 // signID is an ID token of the unit's grant, with the hashes of what it is
 // handed out with.
-func (p *Provider) signID(ctx context.Context, u *unit, hashes map[string]string) (string, error) {
-	claims, err := p.idTokenClaims(ctx, u)
+func (p *Provider) signID(ctx context.Context, u *unit, with idHashes) (string, error) {
+	claims, err := p.idTokenClaims(ctx, u, with)
 	if err != nil {
 		u.err = err
 		return "", err
-	}
-	for name, hash := range hashes {
-		claims[name] = hash
 	}
 	token, err := p.keys.Sign(ctx, idTokenAlg(u.client), TypIDToken, claims)
 	if err == nil {
@@ -145,30 +163,35 @@ func (p *Provider) signID(ctx context.Context, u *unit, hashes map[string]string
 	return token, nil
 }
 
-// idTokenClaims are the protocol's claims, and those of the citizen that the
+// idTokenClaims are the protocol's claims, over those of the citizen that the
 // claims parameter asked to have here.
-func (p *Provider) idTokenClaims(ctx context.Context, u *unit) (map[string]any, error) {
+func (p *Provider) idTokenClaims(ctx context.Context, u *unit, with idHashes) (any, error) {
 	g := u.grant
-	claims, err := p.citizenClaims(ctx, g)
+	now := g.Now.Unix()
+	claims := idClaims{
+		Issuer: p.issuer, Subject: g.Subject, Audience: g.ClientID, IssuedAt: now, ExpiresAt: now + seconds(p.lifetimes.IDToken),
+		AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: g.AMR, SID: g.SessionID, idHashes: with,
+	}
+	if u.presented.grant == "" { // not in refreshed ones: OIDC Core §12.2
+		claims.Nonce = g.Nonce
+	}
+	if len(g.IDTokenClaims) == 0 {
+		return claims, nil
+	}
+	all, err := p.citizenClaims(ctx, g)
 	if err != nil {
 		return nil, err
 	}
-	now := g.Now.Unix()
-	claims["iss"], claims["sub"], claims["aud"] = p.issuer, g.Subject, g.ClientID
-	claims["iat"], claims["exp"] = now, now+seconds(p.lifetimes.IDToken)
-	claims["auth_time"], claims["acr"], claims["amr"], claims["sid"] = g.AuthTime.Unix(), g.ACR, []string(g.AMR), g.SessionID
-	if g.Nonce != "" && u.presented.grant == "" { // not in refreshed ones: OIDC Core §12.2
-		claims["nonce"] = g.Nonce
+	own, err := json.Marshal(claims)
+	if err == nil {
+		err = json.Unmarshal(own, &all)
 	}
-	return claims, nil
+	return all, err
 }
 
 // citizenClaims are read now, not kept with the grant: a refreshed ID token tells
 // the address of today.
 func (p *Provider) citizenClaims(ctx context.Context, g *grantRow) (map[string]any, error) {
-	if len(g.IDTokenClaims) == 0 {
-		return make(map[string]any, 16), nil // and twelve of the protocol
-	}
 	citizen, err := p.citizens.ByID(ctx, g.CitizenID)
 	if err != nil {
 		return nil, fmt.Errorf("claims of ID token: %w", err)
