@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/pressly/goose/v3"
+	record "github.com/pressly/goose/v3/database"
 	"github.com/pressly/goose/v3/lock"
 
 	"ente.example/idp/database"
@@ -80,20 +81,61 @@ func Status(ctx context.Context, db *database.DB) ([]Migration, error) {
 	return list, nil
 }
 
-// Check reports ErrOlder or ErrNewer where schema and program differ.
+// Check reports ErrOlder or ErrNewer where schema and program differ. It reads
+// one table and writes nothing, and waits for nobody: every node asks it whenever
+// somebody asks whether it is ready, also while another one migrates.
 func Check(ctx context.Context, db *database.DB) error {
-	p, err := provider(db)
+	dir, dialect := kind(db)
+	table, err := record.NewStore(dialect, goose.DefaultTablename)
 	if err != nil {
-		return err
+		return fmt.Errorf("prepare migrations: %w", err)
 	}
-	if err := newer(ctx, p); err != nil {
-		return err
-	}
-	pending, err := p.HasPending(ctx)
+	rows, err := table.ListMigrations(ctx, db.SQL())
 	if err != nil {
+		if empty(ctx, db) {
+			return ErrOlder
+		}
 		return fmt.Errorf("read schema version: %w", err)
 	}
-	if pending {
+	applied := map[int64]bool{}
+	for _, r := range rows {
+		applied[r.Version] = r.IsApplied
+	}
+	return compare(dir, applied)
+}
+
+// empty reports whether nobody has ever migrated the database.
+func empty(ctx context.Context, db *database.DB) bool {
+	query := "SELECT count(to_regclass('" + goose.DefaultTablename + "'))"
+	if db.Dialect() == database.SQLite {
+		query = "SELECT count(*) FROM sqlite_master WHERE name = '" + goose.DefaultTablename + "'"
+	}
+	var tables int
+	err := db.SQL().QueryRowContext(ctx, query).Scan(&tables)
+	return err == nil && tables == 0
+}
+
+// compare says what the migrations applied are to those that this program knows.
+func compare(dir string, applied map[int64]bool) error {
+	names, err := fs.Glob(files, dir+"/*.sql")
+	if err != nil {
+		return fmt.Errorf("list migrations: %w", err)
+	}
+	var last int64
+	older := false
+	for _, name := range names {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			return fmt.Errorf("list migrations: %w", err)
+		}
+		last, older = max(last, version), older || !applied[version]
+	}
+	for version := range applied {
+		if version > last {
+			return ErrNewer
+		}
+	}
+	if older {
 		return ErrOlder
 	}
 	return nil
@@ -112,11 +154,9 @@ func newer(ctx context.Context, p *goose.Provider) error {
 }
 
 func provider(db *database.DB) (*goose.Provider, error) {
-	dir, dialect := "postgres", goose.DialectPostgres
+	dir, dialect := kind(db)
 	var options []goose.ProviderOption
-	if db.Dialect() == database.SQLite {
-		dir, dialect = "sqlite", goose.DialectSQLite3
-	} else {
+	if dialect == goose.DialectPostgres {
 		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 600))
 		if err != nil {
 			return nil, fmt.Errorf("prepare migration lock: %w", err)
@@ -132,6 +172,14 @@ func provider(db *database.DB) (*goose.Provider, error) {
 		return nil, fmt.Errorf("prepare migrations: %w", err)
 	}
 	return p, nil
+}
+
+// kind is the folder of a database's migrations, and goose's name for it.
+func kind(db *database.DB) (dir string, dialect goose.Dialect) {
+	if db.Dialect() == database.SQLite {
+		return "sqlite", goose.DialectSQLite3
+	}
+	return "postgres", goose.DialectPostgres
 }
 
 // lockFile takes the exclusive lock beside a SQLite file; goose has none of

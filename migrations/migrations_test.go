@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 
 	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
@@ -118,6 +120,45 @@ func TestConcurrentStarts(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A node of a rolling upgrade is asked whether it is ready while another migrates,
+// which may take long.
+func TestCheckWaitsForNoMigration(t *testing.T) {
+	t.Parallel()
+	db := open(t, databasetest.Empty(t))
+	if _, err := migrations.Up(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	migrating, err := db.SQL().Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = migrating.Close() }()
+	if _, err := migrating.ExecContext(t.Context(), "SELECT pg_advisory_lock($1)", lock.DefaultLockID); err != nil {
+		t.Fatal(err)
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if err := migrations.Check(soon, db); err != nil {
+		t.Errorf("while another migrates: %v", err)
+	}
+}
+
+// What only looks leaves an empty database empty.
+func TestCheckOfAnEmptyDatabase(t *testing.T) {
+	t.Parallel()
+	for name, url := range map[string]string{"sqlite": "sqlite:" + filepath.Join(t.TempDir(), "new.db"), "postgres": databasetest.Empty(t)} {
+		db := open(t, url)
+		for range 2 {
+			if err := migrations.Check(t.Context(), db); !errors.Is(err, migrations.ErrOlder) {
+				t.Errorf("%s: %v, want ErrOlder", name, err)
+			}
+		}
+		if _, err := db.SQL().ExecContext(t.Context(), "SELECT 1 FROM goose_db_version"); err == nil {
+			t.Errorf("%s: a table was made", name)
+		}
 	}
 }
 
