@@ -36,7 +36,7 @@ type grantRow struct {
 	Subject           string // the sub that this client sees
 	SessionID         string // the sid claim
 	Scopes            words
-	UserinfoClaims    words // asked for by the claims parameter
+	UserinfoClaims    words // asked for by the claims parameter; only standing reads them
 	IDTokenClaims     words
 	Details           string // as authorizations encodes them
 	Resources         words  // named at authorize; none means the issuer itself
@@ -161,14 +161,14 @@ func citizenOf(id string) database.Subquery {
 	return database.Subquery{Text: "SELECT citizen_id FROM grants WHERE id = ?", Args: []any{id}}
 }
 
-// grantColumns are what anybody looks at again, in the order of fields.
-const grantColumns = `id, client_id, citizen_id, subject, session_id, scopes, userinfo_claims, id_token_claims, authorization_details, resources,
+// grantColumns are what who redeems a grant looks at again, in the order of fields.
+const grantColumns = `id, client_id, citizen_id, subject, session_id, scopes, id_token_claims, authorization_details, resources,
 	redirect_uri, code_challenge, nonce, bound_to, offline, acr, amr, auth_time, code_expires_at, code_used_at,
 	refresh_generation, refresh_hash, refreshed_at, refresh_expires_at, revoked_at, expires_at`
 
 func (r *grantRow) fields() []any {
 	return []any{
-		&r.ID, &r.ClientID, &r.CitizenID, &r.Subject, &r.SessionID, &r.Scopes, &r.UserinfoClaims, &r.IDTokenClaims, &r.Details, &r.Resources,
+		&r.ID, &r.ClientID, (*string)(&r.CitizenID), &r.Subject, &r.SessionID, &r.Scopes, &r.IDTokenClaims, &r.Details, &r.Resources,
 		&r.RedirectURI, &r.CodeChallenge, &r.Nonce, &r.BoundTo, &r.Offline, &r.ACR, &r.AMR, &r.AuthTime, &r.CodeExpiresAt, &r.CodeUsedAt,
 		&r.RefreshGeneration, &r.RefreshHash, &r.RefreshedAt, &r.RefreshExpiresAt, &r.RevokedAt, &r.ExpiresAt,
 	}
