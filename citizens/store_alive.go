@@ -3,23 +3,19 @@ package citizens
 import (
 	"context"
 	"fmt"
-
-	"ente.example/idp/database"
 )
-
-const alive = `SELECT deceased_on IS NULL FROM citizens WHERE id = ?`
 
 // Alive tells whether a person is in the registry and not reported dead: what
 // whoever holds a PIN has to look at once more, and nothing else of the row.
-func (r *Registry) Alive(ctx context.Context, id ID) (yes bool, err error) {
-	if _, err = r.db.Reader(ctx).One(alive, []any{string(id)}, &yes); err != nil {
+func (r *Registry) Alive(ctx context.Context, id ID) (alive bool, err error) {
+	if _, err = r.db.Reader(ctx).One(`SELECT deceased_on IS NULL FROM citizens WHERE id = ?`, []any{string(id)}, &alive); err != nil {
 		return false, fmt.Errorf("read whether a citizen lives: %w", err)
 	}
-	return yes, nil
+	return alive, nil
 }
 
-// AskingAlive is Alive as a statement to be sent with others: yes is true once
-// it was answered so.
-func (r *Registry) AskingAlive(id ID, yes *bool) database.Read {
-	return database.Read{Text: alive, Args: []any{string(id)}, Each: func(row database.Row) error { return row.Scan(yes) }}
+// MustLive is Alive for a transaction that is void with the error dead where the
+// person is not.
+func (r *Registry) MustLive(ctx context.Context, id ID, dead error) error {
+	return r.db.Writer(ctx).Must(dead, `SELECT 1 FROM citizens WHERE id = ? AND deceased_on IS NULL`, string(id))
 }

@@ -110,12 +110,13 @@ WHERE p.citizen_id = credentials.citizen_id AND p.kind = 'recovery' AND p.state 
 FROM credentials WHERE ` + where, Args: append([]any{s.db.NowExpr()}, args...), Each: a.scan}
 }
 
+// fields shows the driver texts as texts: a type of ours costs it a search each time.
 func (c *credential) fields() []any {
 	return []any{
-		&c.ID, &c.CitizenID, &c.Kind, &c.Form, &c.Origin, &c.State, &c.Secret.Hash, &c.Secret.Salt, &c.Secret.Memory, &c.Secret.Passes,
-		&c.Secret.Threads, &c.Secret.PepperKey, &c.Secret.HashVersion, &c.CreatedAt, &c.FirstHalfAt, &c.SecondHalfAt, &c.IssuedAt,
-		&c.ChangedAt, &c.DueAt, &c.LastAccessAt, &c.SuspendedAt, &c.NoticeStep, &c.NoticeDue, &c.DismissalAt, &c.OrdinaryUntil,
-		&c.Profile, &c.Now, &c.Recovering,
+		(*string)(&c.ID), (*string)(&c.CitizenID), (*string)(&c.Kind), (*string)(&c.Form), (*string)(&c.Origin), (*string)(&c.State),
+		&c.Secret.Hash, &c.Secret.Salt, &c.Secret.Memory, &c.Secret.Passes, &c.Secret.Threads, &c.Secret.PepperKey, &c.Secret.HashVersion,
+		&c.CreatedAt, &c.FirstHalfAt, &c.SecondHalfAt, &c.IssuedAt, &c.ChangedAt, &c.DueAt, &c.LastAccessAt, &c.SuspendedAt,
+		&c.NoticeStep, &c.NoticeDue, &c.DismissalAt, &c.OrdinaryUntil, (*string)(&c.Profile), &c.Now, &c.Recovering,
 	}
 }
 
@@ -163,18 +164,29 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, NULL, 
 
 // access records that a PIN was right, if it still opens anything: between the
 // reading of its row and now it may have been revoked, suspended, changed or
-// have run out. A renewed secret takes the old one's place. What else is asked
-// is asked once the row is held.
-func (s store) access(ctx context.Context, c credential, renewed secret, signsIn bool, besides ...database.Read) (ok bool, err error) {
+// have run out. A renewed secret takes the old one's place.
+func (s store) access(ctx context.Context, c credential, renewed secret, signsIn bool) (bool, error) {
+	q, args := s.accessing(c, renewed, signsIn)
+	n, err := s.db.Writer(ctx).Do(q, args...)
+	return n == 1, err
+}
+
+// mustAccess is access to a PIN that signs in, whose transaction is void with
+// errOvertaken where it opens nothing.
+func (s store) mustAccess(ctx context.Context, c credential, renewed secret) error {
+	q, args := s.accessing(c, renewed, true)
+	return s.db.Writer(ctx).Must(errOvertaken, q+` RETURNING 1`, args...)
+}
+
+func (s store) accessing(c credential, renewed secret, signsIn bool) (string, []any) {
 	set, args := `last_access_at = CASE WHEN ? THEN ? ELSE last_access_at END`, []any{signsIn, s.db.NowExpr()}
 	if !bytes.Equal(renewed.Hash, c.Secret.Hash) {
 		set += `, hash = ?, salt = ?, memory = ?, passes = ?, threads = ?, pepper_key = ?, hash_version = ?`
 		args = append(args, renewed.Hash, renewed.Salt, renewed.Memory, renewed.Passes, renewed.Threads, renewed.PepperKey, renewed.HashVersion)
 	}
-	err = s.db.Writer(ctx).Together(append([]database.Read{{Text: `UPDATE credentials SET ` + set + `
-WHERE id = ? AND hash = ? AND suspended_at IS NULL AND (state = 'active' OR state = 'issued' AND due_at > ?) RETURNING true`,
-		Args: append(args, string(c.ID), c.Secret.Hash, s.db.NowExpr()), Each: func(r database.Row) error { return r.Scan(&ok) }}}, besides...)...)
-	return ok, err
+	return `UPDATE credentials SET ` + set + `
+WHERE id = ? AND hash = ? AND suspended_at IS NULL AND (state = 'active' OR state = 'issued' AND due_at > ?)`,
+		append(args, string(c.ID), c.Secret.Hash, s.db.NowExpr())
 }
 
 // supersede ends a PIN for the one that takes its place, under the same

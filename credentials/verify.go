@@ -50,8 +50,7 @@ type try struct {
 	excluded bool
 	// then is built on a right PIN in the transaction that records the try, if
 	// its owner is still alive when that holds the PIN
-	then  func(ctx context.Context, v Verified) error
-	alive bool
+	then func(ctx context.Context, v Verified) error
 }
 
 // Verify reports whose PIN this is. A wrong PIN, an unknown codice fiscale, a
@@ -106,33 +105,47 @@ func (s *Service) verify(ctx context.Context, t try, fc citizens.FiscalCode, pin
 	return s.conclude(ctx, t)
 }
 
-// conclude records the try, with what is built on it.
+// conclude records the try, with what is built on it, and without where that
+// was prevented. A PIN that was overtaken has built nothing, and is none.
 func (s *Service) conclude(ctx context.Context, t try) (Verified, error) {
 	var prevented error
-	built := false
-	err := s.db.InTx(ctx, func(ctx context.Context) error {
-		if err := s.record(ctx, &t); err != nil || t.then == nil || t.verdict != right || t.must != "" {
-			return err
+	if t.builds() {
+		if prevented = s.build(ctx, t); prevented == nil {
+			return s.answer(t)
 		}
-		built = true
-		if prevented = ErrRefused; t.alive {
-			prevented = t.then(ctx, t.verified())
+		if database.IsUnavailable(prevented) {
+			return Verified{}, fmt.Errorf("record a try: %w", prevented)
 		}
-		return prevented
-	})
-	if built && prevented == nil && !database.IsUnavailable(err) {
-		prevented = err // what then wrote may fail as late as with the commit
+		t.then = nil
+		if errors.Is(prevented, errOvertaken) {
+			t.verdict, prevented = overtaken, nil
+		}
 	}
-	if prevented != nil {
-		err = s.db.InTx(ctx, func(ctx context.Context) error { return s.record(ctx, &t) })
-	}
-	if err != nil {
+	if err := s.db.InTx(ctx, func(ctx context.Context) error { return s.record(ctx, &t) }); err != nil {
 		return Verified{}, fmt.Errorf("record a try: %w", errors.Join(err, prevented))
 	}
 	if prevented != nil {
 		return Verified{}, prevented
 	}
 	return s.answer(t)
+}
+
+// errOvertaken says that a right PIN opens nothing any more, where something was
+// to be built on it.
+var errOvertaken = errors.New("the PIN has changed meanwhile")
+
+// builds reports whether something is built on the try.
+func (t try) builds() bool { return t.then != nil && t.verdict == right && t.must == "" }
+
+// build records the try and has something built on it, all or nothing; what was
+// recorded may turn out void as late as with the commit.
+func (s *Service) build(ctx context.Context, t try) error {
+	return s.db.InTx(ctx, func(ctx context.Context) error {
+		if err := s.record(ctx, &t); err != nil {
+			return err
+		}
+		return t.then(ctx, t.verified())
+	})
 }
 
 // verified is what a right PIN opens.
@@ -258,26 +271,35 @@ func (s *Service) record(ctx context.Context, t *try) error {
 		if err := s.reconsider(ctx, *t); err != nil {
 			return err
 		}
-		ok, err := s.store.access(ctx, t.pin, t.renewed, t.must == "" && !t.again, s.besides(t)...)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			t.verdict = overtaken
-		} else if err := s.throttle.Forgive(ctx, []byte(t.who.ID)); err != nil {
+		if err := s.access(ctx, t); err != nil {
 			return err
 		}
 	}
 	return s.audit.Record(ctx, s.events(*t)...)
 }
 
-// besides is what is asked once the PIN is held, if something is built on it.
-func (s *Service) besides(t *try) []database.Read {
-	if t.then == nil || t.must != "" {
+// access takes the PIN's row and forgives the wrong tries. Whatever is built on
+// that is void if the PIN opens nothing any more, or its owner has been reported
+// dead by the time that the row is held; nobody waits to hear that it is not.
+func (s *Service) access(ctx context.Context, t *try) error {
+	if t.builds() {
+		if err := s.store.mustAccess(ctx, t.pin, t.renewed); err != nil {
+			return err
+		}
+		if err := s.citizens.MustLive(ctx, t.who.ID, ErrRefused); err != nil {
+			return err
+		}
+		return s.throttle.Forgive(ctx, []byte(t.who.ID))
+	}
+	ok, err := s.store.access(ctx, t.pin, t.renewed, t.must == "" && !t.again)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		t.verdict = overtaken
 		return nil
 	}
-	t.alive = false
-	return []database.Read{s.citizens.AskingAlive(t.who.ID, &t.alive)}
+	return s.throttle.Forgive(ctx, []byte(t.who.ID))
 }
 
 // reconsider is what a sign-in shows about a dismissal: that it is due, or that

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgtype"
 	"gorm.io/gorm/clause"
 )
 
@@ -72,6 +73,19 @@ func (t *Time) Scan(src any) error {
 		return t.parse(string(v))
 	default:
 		return fmt.Errorf("scan a time: unexpected %T", src)
+	}
+	return nil
+}
+
+// ScanTimestamptz implements pgtype.TimestamptzScanner: Scan without a detour by
+// way of database/sql's values.
+func (t *Time) ScanTimestamptz(v pgtype.Timestamptz) error {
+	if v.InfinityModifier != pgtype.Finite {
+		return fmt.Errorf("scan a time: unexpected %s", v.InfinityModifier)
+	}
+	t.Time = v.Time
+	if v.Valid {
+		t.Time = v.Time.UTC()
 	}
 	return nil
 }
