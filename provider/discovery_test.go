@@ -67,6 +67,9 @@ func TestPublishedDocumentsAreCacheable(t *testing.T) {
 			if got := full.Header.Get("Access-Control-Allow-Origin"); got != "*" {
 				t.Errorf("%s: scripts may not read it (%q)", path, got)
 			}
+			if got := full.Header.Get("X-Request-Id"); got != "" {
+				t.Errorf("%s: caches are told of the request %s", path, got)
+			}
 			for _, tags := range []string{etag, "W/" + etag, `"other", ` + etag, "*"} {
 				again := h.get(path, "")
 				again.Header.Set("If-None-Match", tags)

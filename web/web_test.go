@@ -249,6 +249,21 @@ func TestHeadersForPrograms(t *testing.T) {
 	}
 }
 
+// A handler may take the name back from its answer: the log has it.
+func TestTheLogNamesEachRequest(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	var id string
+	s.Echo.GET("/jwks", func(c echo.Context) error {
+		id = web.RequestID(c)
+		c.Response().Header().Del(echo.HeaderXRequestID)
+		return c.NoContent(http.StatusNoContent)
+	})
+	if w := s.do(get("/jwks")); w.Header().Get("X-Request-Id") != "" || id == "" || !strings.Contains(s.log.String(), "request_id="+id) {
+		t.Errorf("the request was %q, its answer says %q, and the log %s", id, w.Header().Get("X-Request-Id"), s.log)
+	}
+}
+
 func TestCookies(t *testing.T) {
 	t.Parallel()
 	for issuer, want := range map[string]string{"http://localhost:8080": "idp", "https://accesso.ente.example": "__Host-idp"} {
