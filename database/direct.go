@@ -79,9 +79,10 @@ func (h Handle) All(q string, args []any, each func(Row) error) error {
 // Read is a statement that reads, or tells by RETURNING what it has written, and
 // who takes its rows.
 type Read struct {
-	Text string
-	Args []any
-	Each func(Row) error
+	Text   string
+	Args   []any
+	Each   func(Row) error
+	Writes bool // and so is for a Writer
 }
 
 // Together sends reads in order and, where the database can, in one round trip.
@@ -90,7 +91,7 @@ func (h Handle) Together(reads ...Read) error {
 	finished := make([]Read, len(reads))
 	for i, r := range reads {
 		finished[i].Text, finished[i].Args = h.finish(r.Text, r.Args)
-		finished[i].Each = r.Each
+		finished[i].Each, finished[i].Writes = r.Each, r.Writes
 	}
 	if len(finished) == 1 {
 		return h.db.translate(h.to.query(h.ctx, finished[0].Text, finished[0].Args, finished[0].Each))

@@ -409,3 +409,23 @@ func TestMustAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// What only reads does not stand in line for SQLite's one writer, though it is
+// sent together with what writes.
+func TestTogetherReadsBesideAWriter(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		one := 0
+		read := database.Read{Text: "SELECT 1", Each: func(r database.Row) error { one++; return r.Scan(new(int)) }}
+		err := db.InTx(t.Context(), func(ctx context.Context) error {
+			if _, err := db.Writer(ctx).Do("UPDATE pin_throttle SET fails = fails"); err != nil {
+				return err
+			}
+			apart, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			return db.Writer(apart).Together(read, read)
+		})
+		if err != nil || one != 2 {
+			t.Errorf("%d reads beside a transaction that writes, %v", one, err)
+		}
+	})
+}

@@ -40,7 +40,7 @@ func openPostgres(url string, o Options) (*DB, error) {
 		p := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(timesInUTC))
 		limit(p, side.most)
 		db.pools = append(db.pools, p)
-		if *side.g, err = open(postgres.New(postgres.Config{Conn: pipelined{pool{p, o.Trace}}})); err != nil {
+		if *side.g, err = open(postgres.New(postgres.Config{Conn: pipelined{pool{DB: p, trace: o.Trace}}})); err != nil {
 			return nil, errors.Join(err, db.Close())
 		}
 	}

@@ -35,8 +35,8 @@ func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 		return nil, errors.Join(err, w.Close())
 	}
 	db := &DB{dialect: SQLite, path: path, clock: o.Clock, pools: []*sql.DB{w, r}}
-	if db.write, err = open(dialector(pool{w, o.Trace})); err == nil {
-		db.read, err = open(dialector(pool{r, o.Trace}))
+	if db.write, err = open(dialector(pool{w, o.Trace, &pool{DB: r, trace: o.Trace}})); err == nil {
+		db.read, err = open(dialector(pool{DB: r, trace: o.Trace}))
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -43,7 +43,7 @@ RETURNING key, fails, next_at, refused, tried_at`,
 		Args: []any{
 			stranger, p.Threshold, until, s.db.NowExpr(), s.db.NowPlus(p.ShadowTTL), p.Threshold, s.db.NowExpr(), person,
 			p.Threshold, until, p.Threshold,
-		}, Each: c.scan}
+		}, Each: c.scan, Writes: true}
 }
 
 func (c *Counted) scan(r database.Row) error {
