@@ -7,12 +7,29 @@ import (
 	"syscall"
 )
 
-// niceness is of a process that hashes: a tenth of the share of whoever else
-// wants the processor, who therefore gets it as soon as he wakes.
-const niceness = 10
+const (
+	// niceness is of a process that hashes: a tenth of the share of whoever else
+	// wants the processor, who therefore gets it as soon as he wakes.
+	niceness = 10
+	// groupNiceness is of its session, a third: where sessions are groups, other
+	// programs of the machine are weighed against it, and not the service alone.
+	groupNiceness = 5
+)
+
+// stepAside makes this process a session of its own. A kernel that weighs
+// sessions against each other (sched(7), autogroup) looks at a process's priority
+// within its session only: in the service's, hashes took from every process of a
+// database beside it, each of which is a session, as though they were the service
+// at work. Where sessions are no groups this does nothing.
+func stepAside() {
+	if _, err := syscall.Setsid(); err == nil {
+		_ = os.WriteFile("/proc/self/autogroup", []byte(strconv.Itoa(groupNiceness)), 0)
+	}
+}
 
 // confine gives this process a low priority and keeps its memory from others.
 func confine() error {
+	stepAside()
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0) // a comfort, no more
 	threads, err := os.ReadDir("/proc/self/task")                  // those to come inherit it
 	if err != nil {

@@ -259,6 +259,10 @@ func TestProcessIsConfined(t *testing.T) {
 			t.Errorf("%s has priority %s, want 10", task, nice)
 		}
 	}
+	group, err := os.ReadFile(dir + "/autogroup")
+	if err == nil && !strings.HasSuffix(string(group), " nice 5\n") {
+		t.Errorf("its session is %s, want nice 5", group)
+	}
 	limits, err := os.ReadFile(dir + "/limits")
 	if err == nil && !strings.Contains(strings.Join(strings.Fields(string(limits)), " "), "Max core file size 0 0") || err != nil && !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("it may leave a core: %s %v", limits, err)
