@@ -48,10 +48,10 @@ type options struct {
 
 func main() {
 	var o options
-	flag.IntVar(&o.rounds, "rounds", 4, "how often everything is measured; medians are shown")
+	flag.IntVar(&o.rounds, "rounds", 5, "how often everything is measured; medians are shown")
 	flag.IntVar(&o.workers, "workers", 16, "how many do it at once")
 	flag.IntVar(&o.count, "count", 20000, "the most operations of one measurement")
-	flag.DurationVar(&o.window, "time", 2*time.Second, "the longest that one measurement lasts")
+	flag.DurationVar(&o.window, "time", 1500*time.Millisecond, "the longest that one measurement lasts")
 	flag.StringVar(&o.servers, "servers", "", "only those, with commas")
 	flag.StringVar(&o.scenarios, "scenarios", "", "only those, with commas, and what they build on")
 	flag.StringVar(&o.save, "save", lastRun, "where the medians are kept; - for nowhere")

@@ -20,7 +20,7 @@ type Figures struct {
 
 // tell lets every message of a language name the figures.
 func (w *words) tell(f Figures) error {
-	w.figures = map[string]string{}
+	w.figures = map[string]any{}
 	for name, d := range map[string]time.Duration{
 		"RecoveryLife": f.RecoveryCode, "RevocationLife": f.RevocationCode, "RequestLife": f.RequestCode,
 	} {

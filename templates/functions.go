@@ -28,7 +28,7 @@ func (s *Set) functions(w *words) template.FuncMap {
 		"hours":     func() (string, error) { return w.hours(s.institution.Hours) },
 		"minutes":   minutesLeft,
 		"lasting":   w.lasting,
-		"figure":    func(name string) string { return w.figures[name] },
+		"figure":    func(name string) any { return w.figures[name] },
 		"days":      func(d time.Duration) int { return int(d.Hours() / 24) },
 		"seconds":   func(now, until time.Time) int { return max(0, int(until.Sub(now).Seconds())) },
 		"in":        func(t Text) string { return t.In(w.language) },

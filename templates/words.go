@@ -1,15 +1,16 @@
 package templates
 
 import (
-	"cmp"
 	"embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"html/template"
+	"maps"
+	"regexp"
 	"strings"
 
-	"golang.org/x/text/feature/plural"
+	"github.com/nicksnyder/go-i18n/v2/i18n"
+	parser "github.com/nicksnyder/go-i18n/v2/i18n/template"
 	"golang.org/x/text/language"
 )
 
@@ -82,39 +83,10 @@ func (s *Set) Accept(header string) string {
 // **strong** stretches; they are said without the stars, or as HTML.
 type words struct {
 	language string
-	messages map[string]message
-	figures  map[string]string // of the installation, for every message that names them
-}
-
-// message is a text, and the others that stand for it where a number asks for
-// them: in a catalogue a string, or an object of CLDR's plural forms.
-type message struct {
-	other string
-	forms map[plural.Form]string
-}
-
-// messageOf reads a message of a catalogue.
-func messageOf(entry any) (message, error) {
-	var m message
-	switch e := entry.(type) {
-	case string:
-		m.other = e
-	case map[string]any:
-		m.forms = map[plural.Form]string{}
-		for i, name := range []string{"other", "zero", "one", "two", "few", "many"} { // as plural numbers them
-			m.forms[plural.Form(i)], _ = e[name].(string)
-		}
-		m.other = m.forms[plural.Other]
-	}
-	if m.other == "" {
-		return message{}, errors.New("no text")
-	}
-	return m, nil
-}
-
-// in is the text for so many.
-func (m message) in(tag string, count int) string {
-	return cmp.Or(m.forms[plural.Cardinal.MatchPlural(language.Make(tag), count, 0, 0, 0, 0)], m.other)
+	fixed    map[string]string // the messages that say the same each time: most of them
+	plain    *i18n.Localizer   // the others, as text
+	rich     *i18n.Localizer   // and as HTML
+	figures  map[string]any    // of the installation, for every message that names them
 }
 
 func loadWords(tag string) (*words, error) {
@@ -122,104 +94,105 @@ func loadWords(tag string) (*words, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read words: %w", err)
 	}
-	var entries map[string]any
-	if err := json.Unmarshal(raw, &entries); err != nil {
+	file, err := i18n.ParseMessageFileBytes(raw, tag+".json", map[string]i18n.UnmarshalFunc{"json": json.Unmarshal})
+	if err != nil {
 		return nil, fmt.Errorf("read words %s: %w", tag, err)
 	}
-	w := &words{language: tag, messages: make(map[string]message, len(entries))}
-	for key, entry := range entries {
-		if w.messages[key], err = messageOf(entry); err != nil {
-			return nil, fmt.Errorf("read words %s: %s: %w", tag, key, err)
+	w := &words{language: tag, fixed: map[string]string{}}
+	var varied []*i18n.Message
+	for _, m := range file.Messages {
+		if isFixed(m) {
+			w.fixed[m.ID] = m.Other
+		} else {
+			varied = append(varied, m)
 		}
 	}
-	return w, nil
+	if w.plain, err = localizer(tag, varied, unmarked); err != nil {
+		return nil, err
+	}
+	w.rich, err = localizer(tag, varied, strengthen)
+	return w, err
 }
+
+// isFixed tells a message that no data change: the library makes a template of
+// every other one, which takes most of the time in which a node starts.
+func isFixed(m *i18n.Message) bool {
+	return m.Zero+m.One+m.Two+m.Few+m.Many == "" && !strings.Contains(m.Other, "{{")
+}
+
+// localizer holds the messages of one catalogue after a change to each text. Its
+// bundle knows one language only: a missing message is an error, not Italian.
+func localizer(tag string, messages []*i18n.Message, change func(string) string) (*i18n.Localizer, error) {
+	changed := make([]*i18n.Message, len(messages))
+	for i, message := range messages {
+		m := *message
+		m.Zero, m.One, m.Two = change(m.Zero), change(m.One), change(m.Two)
+		m.Few, m.Many, m.Other = change(m.Few), change(m.Many), change(m.Other)
+		changed[i] = &m
+	}
+	bundle := i18n.NewBundle(language.Make(tag))
+	if err := bundle.AddMessages(language.Make(tag), changed...); err != nil { // at once: it looks the language up each time
+		return nil, fmt.Errorf("read words %s: %w", tag, err)
+	}
+	return i18n.NewLocalizer(bundle, tag), nil
+}
+
+func unmarked(s string) string { return strings.ReplaceAll(s, "**", "") }
+
+// strengthen turns **words** into a strong element. The catalogue holds no other
+// markup (a test sees to it), so what is left is text.
+func strengthen(s string) string { return strong.ReplaceAllString(s, "<strong>$1</strong>") }
+
+var strong = regexp.MustCompile(`\*\*(.+?)\*\*`)
 
 // say is a message as text. Data are pairs of placeholder and value; Count also
 // chooses the plural.
 func (w *words) say(key string, data ...any) (string, error) {
-	text, err := w.find(key, data)
-	if err != nil {
-		return "", err
+	if text, ok := w.fixed[key]; ok {
+		return unmarked(text), nil
 	}
-	return w.fill(key, strings.ReplaceAll(text, "**", ""), data, func(v any) string { return fmt.Sprint(v) })
+	return localize(w.plain, w.figures, key, data, func(v any) any { return v })
 }
 
 // html is a message as HTML. Values are escaped, unless they are HTML of ours
 // already (a time element, a link).
 func (w *words) html(key string, data ...any) (template.HTML, error) {
-	text, err := w.find(key, data)
-	if err != nil {
-		return "", err
+	if text, ok := w.fixed[key]; ok {
+		return template.HTML(strengthen(text)), nil //nolint:gosec // our own message
 	}
-	text, err = w.fill(key, strengthen(text), data, func(v any) string {
-		if ours, ok := v.(template.HTML); ok {
-			return string(ours)
+	s, err := localize(w.rich, w.figures, key, data, func(v any) any {
+		switch v := v.(type) {
+		case template.HTML:
+			return string(v)
+		case string:
+			return template.HTMLEscapeString(v)
+		default:
+			return v
 		}
-		return template.HTMLEscapeString(fmt.Sprint(v))
 	})
-	return template.HTML(text), err //nolint:gosec // our own message, with every value escaped above
+	return template.HTML(s), err //nolint:gosec // our own message, with every value escaped above
 }
 
-// strengthen turns **words** into a strong element. The catalogue holds no other
-// markup (a test sees to it), so what is left is text.
-func strengthen(text string) string {
-	for strings.Contains(text, "**") {
-		text = strings.Replace(text, "**", "<strong>", 1)
-		text = strings.Replace(text, "**", "</strong>", 1)
+func localize(l *i18n.Localizer, figures map[string]any, key string, pairs []any, clean func(any) any) (string, error) {
+	c := i18n.LocalizeConfig{MessageID: key, TemplateParser: &parser.TextParser{Option: "missingkey=error"}}
+	data := maps.Clone(figures)
+	if data == nil {
+		data = map[string]any{}
 	}
-	return text
-}
-
-// find is the text of a message for these data. One that is missing is an error,
-// and not another language's.
-func (w *words) find(key string, data []any) (string, error) {
-	m, ok := w.messages[key]
-	if !ok {
-		return "", fmt.Errorf("no message %s in %s", key, w.language)
-	}
-	count, ok := given(data, "Count")
-	if !ok {
-		return m.other, nil
-	}
-	n, ok := count.(int)
-	if !ok {
-		return "", fmt.Errorf("message %s: %v is no count", key, count)
-	}
-	return m.in(w.language, n), nil
-}
-
-// fill puts the data in the places that the text has for them. A place that
-// nothing is known for is an error, so that nobody gets half a sentence.
-func (w *words) fill(key, text string, data []any, clean func(any) string) (string, error) {
-	before, rest, more := strings.Cut(text, "{{.")
-	if !more {
-		return text, nil
-	}
-	var b strings.Builder
-	for ; more; before, rest, more = strings.Cut(rest, "{{.") {
-		var name string
-		name, rest, _ = strings.Cut(rest, "}}")
-		v, ok := given(data, name)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
 		if !ok {
-			v, ok = w.figures[name]
+			return "", fmt.Errorf("message %s: %v is no placeholder", key, pairs[i])
 		}
-		if !ok {
-			return "", fmt.Errorf("message %s: nothing for %s", key, name)
-		}
-		b.WriteString(before)
-		b.WriteString(clean(v))
-	}
-	b.WriteString(before)
-	return b.String(), nil
-}
-
-// given is the value of that name among pairs of name and value.
-func given(data []any, name string) (any, bool) {
-	for i := 0; i+1 < len(data); i += 2 {
-		if data[i] == name {
-			return data[i+1], true
+		data[name] = clean(pairs[i+1])
+		if name == "Count" {
+			c.PluralCount = pairs[i+1]
 		}
 	}
-	return nil, false
+	c.TemplateData = data
+	s, err := l.Localize(&c)
+	if err != nil {
+		return "", fmt.Errorf("message %s: %w", key, err)
+	}
+	return s, nil
 }

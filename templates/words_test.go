@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/text/feature/plural"
 )
 
 // catalogue is the raw file of one language: each key with its forms.
@@ -154,22 +153,23 @@ func TestTone(t *testing.T) {
 // What somebody has typed is a value: neither a place for another, nor markup.
 func TestValuesAreNoWords(t *testing.T) {
 	t.Parallel()
-	w := &words{language: "it", figures: map[string]string{"Life": "24 ore"}, messages: map[string]message{
-		"said": {other: "**{{.Who}}** ha {{.Life}}", forms: map[plural.Form]string{plural.One: "**{{.Who}}** ha un’ora"}},
-	}}
-	evil := `<b>**{{.Life}}**`
-	if got, err := w.say("said", "Who", evil); err != nil || got != evil+" ha 24 ore" {
-		t.Errorf("said %q, %v", got, err)
+	w, err := loadWords("it")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got, err := w.html("said", "Who", evil, "Count", 2); err != nil || got != "<strong>&lt;b&gt;**{{.Life}}**</strong> ha 24 ore" {
-		t.Errorf("said %q, %v", got, err)
-	}
-	if got, err := w.say("said", "Who", "Ada", "Count", 1); err != nil || got != "Ada ha un’ora" {
-		t.Errorf("said of one %q, %v", got, err)
-	}
-	for _, data := range [][]any{{}, {"Who"}, {"Who", evil, "Count", "1"}} {
-		if got, err := w.say("said", data...); err == nil {
-			t.Errorf("said %q of %v, want an error", got, data)
+	evil := `<b>**{{.Clock}}**`
+	for key, m := range catalogue(t, "it") {
+		if text := m["other"]; strings.Count(text, "{{") != 1 || !strings.Contains(text, "{{.Service}}") {
+			continue
+		}
+		if got, err := w.say(key, "Service", evil); err != nil || !strings.Contains(got, evil) {
+			t.Errorf("%s says %q, %v", key, got, err)
+		}
+		if got, err := w.html(key, "Service", evil); err != nil || !strings.Contains(string(got), `&lt;b&gt;**{{.Clock}}**`) {
+			t.Errorf("%s says %q, %v", key, got, err)
+		}
+		if got, err := w.say(key); err == nil {
+			t.Errorf("%s says %q without data, want an error", key, got)
 		}
 	}
 	if got, err := w.html("silent"); err == nil {
