@@ -255,6 +255,9 @@ func (o options) measure(ctx context.Context, out io.Writer, f fleet) ([]result,
 					continue // what RSA costs does not hang on the storage
 				}
 				s.driver.Gather(ctx, scenario, driver.Load{Workers: o.workers, Count: o.count, Time: o.window})
+				if err := s.warm(ctx, scenario, driver.Load{Workers: o.workers, Count: o.count, Time: o.window / 4}); err != nil {
+					return all, err
+				}
 				profiled := s.profile(ctx, o.profile, scenario.Name, o.window)
 				r, err := s.measure(ctx, scenario, driver.Load{Workers: o.workers, Count: o.count, Time: o.window})
 				if err := errors.Join(err, profiled()); err != nil {

@@ -47,6 +47,14 @@ func (s *server) counts(ctx context.Context) (*meter.Counts, error) {
 	return &c, err
 }
 
+// warm puts a load on that is not measured. While the others had their turns the
+// system has taken this server's pages away, and whoever has more of them would
+// pay more to get them back.
+func (s *server) warm(ctx context.Context, one driver.Scenario, load driver.Load) error {
+	s.driver.Run(ctx, one, load)
+	return wait(ctx, s.settle)
+}
+
 // measure puts one load on one server.
 func (s *server) measure(ctx context.Context, one driver.Scenario, load driver.Load) (r result, err error) {
 	r = result{Scenario: one.Name, Server: s.name, Workers: load.Workers}
