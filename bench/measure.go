@@ -47,9 +47,8 @@ func (s *server) counts(ctx context.Context) (*meter.Counts, error) {
 	return &c, err
 }
 
-// warm puts a load on that is not measured. While the others had their turns the
-// system has taken this server's pages away, and whoever has more of them would
-// pay more to get them back.
+// warm puts a load on that is not measured: while the others had their turns, the
+// caches have forgotten this server, whoever's they are.
 func (s *server) warm(ctx context.Context, one driver.Scenario, load driver.Load) error {
 	s.driver.Run(ctx, one, load)
 	return wait(ctx, s.settle)
