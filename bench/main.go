@@ -254,8 +254,9 @@ func (o options) measure(ctx context.Context, out io.Writer, f fleet) ([]result,
 				if scenario.RS256 && s.database == nil {
 					continue // what RSA costs does not hang on the storage
 				}
-				s.driver.Gather(ctx, scenario, driver.Load{Workers: o.workers, Count: o.count, Time: o.window})
-				if err := s.warm(ctx, scenario, driver.Load{Workers: o.workers, Count: o.count, Time: o.window / 4}); err != nil {
+				warm := driver.Load{Workers: o.workers, Count: max(1, o.count/4), Time: o.window / 4}
+				s.driver.Gather(ctx, scenario, driver.Load{Workers: o.workers, Count: o.count + warm.Count, Time: o.window + warm.Time})
+				if err := s.warm(ctx, scenario, warm); err != nil {
 					return all, err
 				}
 				profiled := s.profile(ctx, o.profile, scenario.Name, o.window)
