@@ -228,6 +228,17 @@ func build(ctx context.Context, out, what string, flags ...string) error {
 	return nil
 }
 
+// turn is a server's turn at a scenario.
+func (o options) turn(ctx context.Context, s *server, scenario driver.Scenario) (result, error) {
+	load := driver.Load{Workers: o.workers, Count: o.count, Time: o.window}
+	if err := s.warm(ctx, scenario, load); err != nil {
+		return result{}, err
+	}
+	profiled := s.profile(ctx, o.profile, scenario.Name, o.window)
+	r, err := s.measure(ctx, scenario, load)
+	return r, errors.Join(err, profiled())
+}
+
 // measure goes round by round through the scenarios, and through the servers
 // within each, so that what the machine does besides hits all of them alike.
 func (o options) measure(ctx context.Context, out io.Writer, f fleet) ([]result, error) {
@@ -254,14 +265,8 @@ func (o options) measure(ctx context.Context, out io.Writer, f fleet) ([]result,
 				if scenario.RS256 && s.database == nil {
 					continue // what RSA costs does not hang on the storage
 				}
-				warm := driver.Load{Workers: o.workers, Count: max(1, o.count/4), Time: o.window / 4}
-				s.driver.Gather(ctx, scenario, driver.Load{Workers: o.workers, Count: o.count + warm.Count, Time: o.window + warm.Time})
-				if err := s.warm(ctx, scenario, warm); err != nil {
-					return all, err
-				}
-				profiled := s.profile(ctx, o.profile, scenario.Name, o.window)
-				r, err := s.measure(ctx, scenario, driver.Load{Workers: o.workers, Count: o.count, Time: o.window})
-				if err := errors.Join(err, profiled()); err != nil {
+				r, err := o.turn(ctx, s, scenario)
+				if err != nil {
 					return all, err
 				}
 				r.Round = round

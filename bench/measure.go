@@ -47,10 +47,13 @@ func (s *server) counts(ctx context.Context) (*meter.Counts, error) {
 	return &c, err
 }
 
-// warm puts a load on that is not measured: while the others had their turns, the
-// caches have forgotten this server, whoever's they are.
+// warm puts a quarter of a load on that is not measured: while the others had
+// their turns, the caches have forgotten this server, whoever's they are. What both
+// build on is gathered first.
 func (s *server) warm(ctx context.Context, one driver.Scenario, load driver.Load) error {
-	s.driver.Run(ctx, one, load)
+	quarter := driver.Load{Workers: load.Workers, Count: max(1, load.Count/4), Time: load.Time / 4}
+	s.driver.Gather(ctx, one, driver.Load{Workers: load.Workers, Count: load.Count + quarter.Count, Time: load.Time + quarter.Time})
+	s.driver.Run(ctx, one, quarter)
 	return wait(ctx, s.settle)
 }
 
