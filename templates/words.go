@@ -79,14 +79,15 @@ func (s *Set) Accept(header string) string {
 	return fallback
 }
 
-// words speaks one language. Messages are plain text with {{.Placeholders}} and
+// words speaks one language. Messages are plain text with {{.Places}} and
 // **strong** stretches; they are said without the stars, or as HTML.
 type words struct {
 	language string
-	fixed    map[string]string // the messages that say the same each time: most of them
-	plain    *i18n.Localizer   // the others, as text
-	rich     *i18n.Localizer   // and as HTML
-	figures  map[string]any    // of the installation, for every message that names them
+	fixed    map[string]string   // the messages that say the same each time: most of them
+	placed   map[string]sentence // those that values stand in
+	plain    *i18n.Localizer     // those whose form goes by a number, as text
+	rich     *i18n.Localizer     // and as HTML
+	figures  map[string]any      // of the installation, for every message that names them
 }
 
 func loadWords(tag string) (*words, error) {
@@ -98,12 +99,10 @@ func loadWords(tag string) (*words, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read words %s: %w", tag, err)
 	}
-	w := &words{language: tag, fixed: map[string]string{}}
+	w := &words{language: tag, fixed: map[string]string{}, placed: map[string]sentence{}}
 	var varied []*i18n.Message
 	for _, m := range file.Messages {
-		if isFixed(m) {
-			w.fixed[m.ID] = m.Other
-		} else {
+		if !w.keep(m) {
 			varied = append(varied, m)
 		}
 	}
@@ -114,10 +113,22 @@ func loadWords(tag string) (*words, error) {
 	return w, err
 }
 
-// isFixed tells a message that no data change: the library makes a template of
-// every other one, which takes most of the time in which a node starts.
-func isFixed(m *i18n.Message) bool {
-	return m.Zero+m.One+m.Two+m.Few+m.Many == "" && !strings.Contains(m.Other, "{{")
+// keep takes a message that no number changes. The library makes a template of
+// every other one, which takes its time when a node starts, and executes it each
+// time that it is said.
+func (w *words) keep(m *i18n.Message) bool {
+	if m.Zero+m.One+m.Two+m.Few+m.Many != "" {
+		return false
+	}
+	if !strings.Contains(m.Other, "{{") {
+		w.fixed[m.ID] = m.Other
+		return true
+	}
+	s, ok := newSentence(m.Other)
+	if ok {
+		w.placed[m.ID] = s
+	}
+	return ok
 }
 
 // localizer holds the messages of one catalogue after a change to each text. Its
@@ -145,11 +156,14 @@ func strengthen(s string) string { return strong.ReplaceAllString(s, "<strong>$1
 
 var strong = regexp.MustCompile(`\*\*(.+?)\*\*`)
 
-// say is a message as text. Data are pairs of placeholder and value; Count also
+// say is a message as text. Data are pairs of place and value; Count also
 // chooses the plural.
 func (w *words) say(key string, data ...any) (string, error) {
 	if text, ok := w.fixed[key]; ok {
 		return unmarked(text), nil
+	}
+	if s, ok := w.placed[key]; ok {
+		return fill(s.plain, w.figures, key, data, asText)
 	}
 	return localize(w.plain, w.figures, key, data, func(v any) any { return v })
 }
@@ -160,14 +174,16 @@ func (w *words) html(key string, data ...any) (template.HTML, error) {
 	if text, ok := w.fixed[key]; ok {
 		return template.HTML(strengthen(text)), nil //nolint:gosec // our own message
 	}
+	if s, ok := w.placed[key]; ok {
+		text, err := fill(s.rich, w.figures, key, data, asHTML)
+		return template.HTML(text), err //nolint:gosec // our own message, with every value escaped
+	}
 	s, err := localize(w.rich, w.figures, key, data, func(v any) any {
-		switch v := v.(type) {
-		case template.HTML:
-			return string(v)
-		case string:
-			return template.HTMLEscapeString(v)
+		switch v.(type) {
+		case template.HTML, string:
+			return asHTML(v)
 		default:
-			return v
+			return v // a number, by which the form is chosen
 		}
 	})
 	return template.HTML(s), err //nolint:gosec // our own message, with every value escaped above
