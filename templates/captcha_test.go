@@ -22,6 +22,9 @@ func piece(t *testing.T, language string, p asking) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := s.Unfold(nil); err != nil { // a page keeps no piece that it does not need
+		t.Fatal(err)
+	}
 	home, err := s.pages[language]["pin-home"]()
 	if err != nil {
 		t.Fatal(err)

@@ -1,9 +1,6 @@
 package templates
 
-import (
-	"html/template"
-	"io/fs"
-)
+import "io/fs"
 
 // Unfold makes every page of the set anew, as written.
 func (s *Set) Unfold(overrides fs.FS) error {
@@ -12,7 +9,7 @@ func (s *Set) Unfold(overrides fs.FS) error {
 		return err
 	}
 	for tag, w := range s.words {
-		if s.pages[tag], err = s.parse(w, texts, func(*template.Template) error { return nil }); err != nil {
+		if s.pages[tag], err = s.parse(w, texts, func(*folder) error { return nil }); err != nil {
 			return err
 		}
 	}

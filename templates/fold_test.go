@@ -1,11 +1,15 @@
 package templates_test
 
 import (
+	"bytes"
 	"io"
 	"io/fs"
+	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -42,32 +46,120 @@ func TestFoldingChangesNoPage(t *testing.T) {
 	}
 }
 
-// The same words in every place that html/template escapes for in its own way, on
-// a page of the operator's.
+// Nor does what people and services may call themselves: one field after the
+// other of each page holds what must be escaped, or must not lead anywhere.
+func TestFoldingChangesNoValue(t *testing.T) {
+	t.Parallel()
+	folded, written := folding(t, nil)
+	values := []string{`<b title="d'Aversa">& C.</b> + {{.}}` + "\x00", "javascript:alert(1)", "/à?a=1&b='2'#%zz", "https://a.example/b?c=d"}
+	shown := 0
+	for i, st := range templatestest.States() {
+		for n, changed := range withEach(st, values, i) {
+			var want, got bytes.Buffer
+			wantErr := written.Render(&want, changed.Frame, changed.Page)
+			if err := folded.Render(&got, changed.Frame, changed.Page); (err == nil) != (wantErr == nil) {
+				t.Errorf("%s with another text %d: %v; as written: %v", st.Name, n, err, wantErr)
+			}
+			if diff := cmp.Diff(want.String(), got.String()); diff != "" {
+				t.Errorf("%s with another text %d (-as written +folded):\n%s", st.Name, n, diff)
+			}
+			if wantErr == nil {
+				shown++
+			}
+		}
+	}
+	if shown < 500 {
+		t.Errorf("%d pages were compared", shown)
+	}
+}
+
+// withEach are copies of a state that differ in one text each. The pages of a
+// sign-in get each value there, the others take turns.
+func withEach(st templatestest.State, values []string, turn int) []templatestest.State {
+	if name := st.Page.Name(); name == "login" || name == "consent" {
+		var all []templatestest.State
+		for _, v := range values {
+			all = append(all, withOne(st, []string{v}, 0)...)
+		}
+		return all
+	}
+	st.Frame = templates.Frame{Now: st.Frame.Now, Service: st.Frame.Service}
+	return withOne(st, values, turn)
+}
+
+func withOne(st templatestest.State, values []string, turn int) []templatestest.State {
+	var all []templatestest.State
+	for n := 0; ; n++ {
+		changed := templatestest.State{Name: st.Name, Frame: st.Frame}
+		left, value := n, values[(n+turn)%len(values)]
+		changed.Frame = change(reflect.ValueOf(st.Frame), value, &left).Interface().(templates.Frame)
+		changed.Page = change(reflect.ValueOf(st.Page), value, &left).Interface().(templates.Page)
+		if left >= 0 {
+			return all
+		}
+		all = append(all, changed)
+	}
+}
+
+// change copies a value, with another text in the place of the one after so many.
+func change(v reflect.Value, text string, left *int) reflect.Value {
+	c := reflect.New(v.Type()).Elem()
+	c.Set(v)
+	switch v.Kind() {
+	case reflect.String:
+		if *left == 0 && v.Type() == reflect.TypeFor[string]() {
+			c.SetString(text)
+		}
+		*left--
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				c.Field(i).Set(change(v.Field(i), text, left))
+			}
+		}
+	case reflect.Pointer:
+		if !v.IsNil() && v.Type() != reflect.TypeFor[*time.Time]() {
+			c.Set(reflect.New(v.Type().Elem()))
+			c.Elem().Set(change(v.Elem(), text, left))
+		}
+	case reflect.Slice:
+		c.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
+		for i := range v.Len() {
+			c.Index(i).Set(change(v.Index(i), text, left))
+		}
+	default: // holds no text
+	}
+	return c
+}
+
+// The same words and values in every place that html/template escapes for in its
+// own way, and whatever a page can be made of, on a page of the operator's.
 func TestFoldingEscapesAsThePlaceAsks(t *testing.T) {
 	t.Parallel()
-	folded, written := folding(t, fstest.MapFS{"home.html": {Data: []byte(`
-{{define "title"}}{{t "home.title"}}{{end}}{{define "attribute"}} data-word="{{t "login.pin.hint"}}"{{end}}
-{{define "main"}}<h1 title="{{rich "footer.never"}}" class={{t "login.submit"}}{{template "attribute"}}>{{rich "footer.never"}}</h1>
-<!-- {{t "layout.skip"}} --><a href="{{t "layout.skip"}}?q={{t "layout.skip"}}">{{print "<b>" | html}}</a>
-<script>const word = {{t "consent.wrong"}}, all = {{institution.Phones}}, quoted = "{{t "consent.wrong"}}";</script><style>p { color: {{t "layout.skip"}} }</style>
-{{range $i, $p := institution.Phones}}{{$i}}{{.Number}}{{break}}{{end}}{{range institution.Phones}}{{$.Page.Name}}{{continue}}{{end}}
-{{with $word := t "layout.skip"}}{{$word}}{{end}}{{if false}}{{t "no.such.message"}}{{else if institution.Name}}{{in (institution).Owner}}{{institution.Address}}{{end}}
-{{with institution.Hours}}{{range .}}{{.From}}{{range .Days}}{{.}}{{end}}{{end}}{{end}}{{if .Page.Area}}{{t "no.such.message"}}{{end}}{{end}}`)}})
+	own, err := os.ReadFile("testdata/folding.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folded, written := folding(t, fstest.MapFS{"home.html": {Data: own}})
 	for _, l := range folded.Languages() {
-		st := state(t, "home")
-		want := render(t, written, l.Tag, st)
-		if diff := cmp.Diff(want, render(t, folded, l.Tag, st)); diff != "" {
-			t.Errorf("%s (-as written +folded):\n%s", l.Tag, diff)
-		}
-		if !strings.Contains(want, "&lt;b&gt;") {
-			t.Errorf("%s: nothing was escaped:\n%s", l.Tag, want)
+		for _, name := range []string{"Estratto conto", `<b title="x">d'Aversa</b> & C. + 1`, "javascript:alert(1)", ""} {
+			st := state(t, "home")
+			st.Frame.Service = &templates.Service{Name: name, Host: "a.example", LogoURL: name}
+			want := render(t, written, l.Tag, st)
+			if diff := cmp.Diff(want, render(t, folded, l.Tag, st)); diff != "" {
+				t.Errorf("%s, %s (-as written +folded):\n%s", l.Tag, name, diff)
+			}
+			if !strings.Contains(want, "&lt;b&gt;") {
+				t.Errorf("%s: nothing was escaped:\n%s", l.Tag, want)
+			}
 		}
 	}
 	st := state(t, "home")
 	st.Page = templates.Home{Area: true}
-	if err := folded.Render(io.Discard, st.Frame, st.Page); err == nil {
-		t.Error("a page says a message that there is not")
+	for _, s := range []*templates.Set{folded, written} {
+		if err := s.Render(io.Discard, st.Frame, st.Page); err == nil {
+			t.Error("a page says a message that there is not")
+		}
 	}
 }
 

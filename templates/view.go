@@ -49,7 +49,7 @@ func New(o Options) (*Set, error) {
 		if err := s.words[l.Tag].tell(o.Figures); err != nil {
 			return nil, err
 		}
-		if s.pages[l.Tag], err = s.parse(s.words[l.Tag], texts, fold); err != nil {
+		if s.pages[l.Tag], err = s.parse(s.words[l.Tag], texts, (*folder).fold); err != nil {
 			return nil, err
 		}
 	}
@@ -102,14 +102,15 @@ type page func() (*template.Template, error)
 
 // parse makes one template set for each page: the layout, the shared pieces and
 // the page itself, with the functions of one language; finish has the last word on each.
-func (s *Set) parse(w *words, texts map[string]string, finish func(*template.Template) error) (map[string]page, error) {
-	kinds := map[string]bool{}
+func (s *Set) parse(w *words, texts map[string]string, finish func(*folder) error) (map[string]page, error) {
+	kinds := map[string]Page{}
 	for _, p := range kindsOfPages() {
-		kinds[p.Name()+".html"] = true
+		kinds[p.Name()+".html"] = p
 	}
-	shared := template.New("").Funcs(s.functions(w))
+	functions := s.functions(w)
+	shared := template.New("").Funcs(functions)
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
-		if kinds[name] {
+		if kinds[name] != nil {
 			continue
 		}
 		if _, err := shared.New(name).Parse(texts[name]); err != nil {
@@ -117,17 +118,17 @@ func (s *Set) parse(w *words, texts map[string]string, finish func(*template.Tem
 		}
 	}
 	pages := map[string]page{}
-	for name := range kinds {
+	for name, kind := range kinds {
 		text, ok := texts[name]
 		if !ok {
 			return nil, fmt.Errorf("no template %s", name)
 		}
-		pages[strings.TrimSuffix(name, ".html")] = sync.OnceValues(func() (*template.Template, error) {
+		pages[kind.Name()] = sync.OnceValues(func() (*template.Template, error) {
 			page, err := extend(shared, name, text)
 			if err != nil {
 				return nil, err
 			}
-			return page, finish(page)
+			return page, finish(&folder{page: page, kind: kind, words: w, functions: functions})
 		})
 	}
 	return pages, nil
