@@ -94,22 +94,21 @@ func New(d Deps) (*Log, error) {
 	return &Log{db: d.DB, signer: d.Signer, verifier: d.Verifier, anchors: d.Anchors, node: d.Node, holder: uuid.NewString()}, nil
 }
 
-// Record writes events with the transaction of ctx, in one statement, which may
-// travel with the commit and fail there. It refuses to work outside one.
+// Record writes events with the transaction of ctx: all that are recorded in it
+// travel with the commit, in one statement, and what fails then fails the
+// transaction. It refuses to work outside one.
 func (l *Log) Record(ctx context.Context, events ...Event) error {
 	if !database.Inside(ctx) {
 		return ErrNoTransaction
 	}
-	rows := make([]row, 0, len(events))
 	for _, e := range events {
 		r, err := l.row(e)
+		if err == nil {
+			err = l.insert(ctx, r)
+		}
 		if err != nil {
 			return fmt.Errorf("record %s: %w", e.Type, err)
 		}
-		rows = append(rows, r)
-	}
-	if err := l.insert(ctx, rows); err != nil {
-		return fmt.Errorf("record audit events: %w", err)
 	}
 	return nil
 }
@@ -128,7 +127,7 @@ func (l *Log) RecordIf(ctx context.Context, e Event, write string, args ...any) 
 			if done = n == 1; err != nil || !done {
 				return err
 			}
-			return l.insert(ctx, []row{r})
+			return l.insert(ctx, r)
 		})
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -145,25 +146,34 @@ func TestRecordIfIsOneCommit(t *testing.T) {
 	})
 }
 
+// Whoever records in a transaction, it is one statement; what is undone has left
+// no event.
 func TestRecordIsOneStatementAndRollsBack(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		f := fresh(t, db)
-		count := databasetest.Count(t, db)
 		stop := errors.New("stop")
-		err := db.InTx(t.Context(), func(ctx context.Context) error {
-			if err := f.Record(ctx, audit.Event{Type: audit.SignIn}, audit.Event{Type: audit.PINLocked}); err != nil {
-				return err
+		for _, row := range []struct {
+			end        error
+			statements int
+			events     int64
+		}{{nil, 1, 3}, {stop, 0, 0}} {
+			before := f.verify(t).Unchained
+			count := databasetest.Count(t, db)
+			err := db.InTx(t.Context(), func(ctx context.Context) error {
+				err := f.Record(ctx, audit.Event{Type: audit.SignIn}, audit.Event{Type: audit.PINLocked})
+				return errors.Join(err, f.Record(ctx, audit.Event{Type: audit.SessionStarted}), row.end)
+			})
+			if !errors.Is(err, row.end) || len(count.Writes()) != row.statements {
+				t.Errorf("ended by %v: %v, statements %q", row.end, err, count.Writes())
 			}
-			return stop
-		})
-		if !errors.Is(err, stop) {
-			t.Fatal(err)
+			if n := f.verify(t).Unchained - before; n != row.events {
+				t.Errorf("ended by %v: %d events, want %d", row.end, n, row.events)
+			}
 		}
-		if got := len(count.Statements()); got != 1 {
-			t.Errorf("statements = %d, want 1", got)
-		}
-		if r := f.verify(t); r.Unchained != 0 {
-			t.Errorf("events after a rollback = %d, want 0", r.Unchained)
+		var types []string
+		if err := db.Read(t.Context()).Raw("SELECT type FROM audit_events ORDER BY id").Scan(&types).Error; err != nil ||
+			!slices.Equal(types, []string{string(audit.SignIn), string(audit.PINLocked), string(audit.SessionStarted)}) {
+			t.Errorf("recorded %q, %v", types, err)
 		}
 	})
 }

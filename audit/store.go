@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"ente.example/idp/database"
@@ -54,22 +53,10 @@ func (l *Log) values(r row) []any {
 	}
 }
 
-// insert may leave the statement to travel with the commit.
-func (l *Log) insert(ctx context.Context, rows []row) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	var q strings.Builder
-	q.WriteString("INSERT INTO audit_queue (" + columns + ") VALUES ")
-	args := make([]any, 0, 17*len(rows))
-	for i, r := range rows {
-		if i > 0 {
-			q.WriteString(", ")
-		}
-		q.WriteString("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-		args = append(args, l.values(r)...)
-	}
-	return l.db.Writer(ctx).Later(q.String(), args...)
+// insert leaves the statement to the end of the transaction, where it is one for
+// all its events.
+func (l *Log) insert(ctx context.Context, r row) error {
+	return l.db.Writer(ctx).Gather("INSERT INTO audit_queue ("+columns+")", l.values(r)...)
 }
 
 // insertIf is a write to one row and the event of it in one statement, and so

@@ -92,9 +92,10 @@ type txKey struct{}
 
 // tx is an open transaction and what waits for its commit.
 type tx struct {
-	db     *DB
-	gorm   *gorm.DB
-	onDone []func()
+	db       *DB
+	gorm     *gorm.DB
+	gathered []*gathering
+	onDone   []func()
 }
 
 // InTx runs fn in a transaction and commits when it returns nil. Inside
@@ -109,7 +110,11 @@ func (db *DB) InTx(ctx context.Context, fn func(ctx context.Context) error) erro
 	t := &tx{db: db}
 	err := db.write.WithContext(ctx).Transaction(func(g *gorm.DB) error {
 		t.gorm = g
-		return fn(context.WithValue(ctx, txKey{}, t))
+		ctx := context.WithValue(ctx, txKey{}, t)
+		if err := fn(ctx); err != nil {
+			return err
+		}
+		return db.sendGathered(ctx)
 	})
 	if err != nil {
 		return err

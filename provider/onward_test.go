@@ -27,8 +27,8 @@ func TestAnAnswerGoesOnAtOnce(t *testing.T) {
 			writes                 []string
 		}{
 			{"deny", "yes", "", false, []string{"UPDATE interactions", "INSERT audit_queue"}},
-			{"allow", "", "", true, []string{"UPDATE interactions", "INSERT audit_queue", "INSERT grants", "INSERT audit_queue"}},
-			{"allow", "yes", "", true, []string{"UPDATE interactions", "INSERT consents", "INSERT audit_queue", "INSERT grants", "INSERT audit_queue"}},
+			{"allow", "", "", true, []string{"UPDATE interactions", "INSERT grants", "INSERT audit_queue"}},
+			{"allow", "yes", "", true, []string{"UPDATE interactions", "INSERT consents", "INSERT grants", "INSERT audit_queue"}},
 			{"allow", "yes", "form_post", true, nil},
 		} {
 			i := s.interaction(s.authorize("prompt", "consent", "response_mode", row.mode))

@@ -38,7 +38,8 @@ func TestPlans(t *testing.T) {
 				h.t.Fatalf("%s\n%v", q, err)
 			}
 			scans = slices.DeleteFunc(scans, func(what string) bool {
-				return slices.Contains(small, what) || slices.Contains(queued, what) || queues[what] && !living(what, q)
+				return slices.Contains(small, what) || slices.Contains(queued, what) || queues[what] && !living(what, q) ||
+					strings.HasSuffix(what, "-ROW VALUES CLAUSE") // what an INSERT brings
 			})
 			if len(scans) > 0 {
 				h.t.Errorf("reads all of %s:\n%s", strings.Join(scans, ", "), q)
