@@ -3,6 +3,8 @@ package citizens
 import (
 	"context"
 	"fmt"
+
+	"ente.example/idp/database"
 )
 
 // Alive tells whether a person is in the registry and not reported dead: what
@@ -14,8 +16,8 @@ func (r *Registry) Alive(ctx context.Context, id ID) (alive bool, err error) {
 	return alive, nil
 }
 
-// MustLive is Alive for a transaction that is void with the error dead where the
-// person is not.
-func (r *Registry) MustLive(ctx context.Context, id ID, dead error) error {
-	return r.db.Writer(ctx).Must(dead, `SELECT 1 FROM citizens WHERE id = ? AND deceased_on IS NULL`, string(id))
+// Living is a row if a person is in the registry and not reported dead, for a
+// statement of whoever may write only about such a person.
+func Living(id ID) database.Subquery {
+	return database.Subquery{Text: `SELECT 1 FROM citizens WHERE id = ? AND deceased_on IS NULL`, Args: []any{string(id)}}
 }

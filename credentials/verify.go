@@ -280,16 +280,15 @@ func (s *Service) record(ctx context.Context, t *try) error {
 
 // access takes the PIN's row and forgives the wrong tries. Whatever is built on
 // that is void if the PIN opens nothing any more, or its owner has been reported
-// dead by the time that the row is held; nobody waits to hear that it is not.
+// dead by the time that the row is held; nobody waits to hear that it is not. A
+// statement that waits for the row sees the rest as it was before: who lives is
+// for the next one to ask.
 func (s *Service) access(ctx context.Context, t *try) error {
 	if t.builds() {
 		if err := s.store.mustAccess(ctx, t.pin, t.renewed); err != nil {
 			return err
 		}
-		if err := s.citizens.MustLive(ctx, t.who.ID, ErrRefused); err != nil {
-			return err
-		}
-		return s.throttle.Forgive(ctx, []byte(t.who.ID))
+		return s.throttle.MustForgive(ctx, []byte(t.who.ID), citizens.Living(t.who.ID), ErrRefused)
 	}
 	ok, err := s.store.access(ctx, t.pin, t.renewed, t.must == "" && !t.again)
 	if err != nil {

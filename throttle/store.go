@@ -76,11 +76,17 @@ func (s store) found(person database.Subquery) clause.Expr {
 	return clause.Expr{SQL: "CAST('" + personal + "' || ? AS BLOB)", Vars: []any{person}}
 }
 
-// forgive also takes back the alarm that the right try itself has raised, being
+// forgiving also takes back the alarm that the right try itself has raised, being
 // counted as a wrong one before it was looked at.
+const forgiving = `UPDATE pin_throttle SET fails = 0, next_at = NULL, refused = false,
+  alarm_at = CASE WHEN fails <> ? THEN alarm_at END WHERE key = ?`
+
 func (s store) forgive(ctx context.Context, key []byte, p Policy) error {
-	return s.db.Writer(ctx).Later(`UPDATE pin_throttle SET fails = 0, next_at = NULL, refused = false,
-  alarm_at = CASE WHEN fails <> ? THEN alarm_at END WHERE key = ?`, p.Threshold, key)
+	return s.db.Writer(ctx).Later(forgiving, p.Threshold, key)
+}
+
+func (s store) mustForgive(ctx context.Context, key []byte, p Policy, allowed database.Subquery, missing error) error {
+	return s.db.Writer(ctx).Must(missing, forgiving+` AND EXISTS ? RETURNING 1`, p.Threshold, key, allowed)
 }
 
 // takeBack also takes back the wait and the alarm that the try itself has begun.

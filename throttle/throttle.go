@@ -174,6 +174,16 @@ func (g *Guard) Forgive(ctx context.Context, key []byte) error {
 	return nil
 }
 
+// MustForgive is Forgive for a transaction that is void with the error missing
+// where nobody's counter is there or allowed finds no row. It is looked up when
+// what the transaction sent before has been done.
+func (g *Guard) MustForgive(ctx context.Context, key []byte, allowed database.Subquery, missing error) error {
+	if err := g.store.mustForgive(ctx, known(key), g.policy, allowed, missing); err != nil {
+		return fmt.Errorf("forgive wrong tries: %w", err)
+	}
+	return nil
+}
+
 // Until reports when a person's wait ends, if one runs.
 func (g *Guard) Until(ctx context.Context, key []byte) (time.Time, bool, error) {
 	until, err := g.store.until(ctx, known(key))

@@ -92,6 +92,27 @@ func TestR31RightPINClearsAndRestartDoesNot(t *testing.T) {
 	})
 }
 
+// Who must be allowed to have wrong tries forgiven, and is not, has them still.
+func TestMustForgive(t *testing.T) {
+	databasetest.Each(t, func(t *testing.T, db *database.DB) {
+		g, missing := guard(t, db, DefaultPolicy()), errors.New("not allowed")
+		must(t, g.Reserve, "p")
+		for _, row := range []struct {
+			key     string
+			allowed int
+			want    error
+			fails   int
+		}{{"p", 0, missing, 2}, {"nobody", 1, missing, 3}, {"p", 1, nil, 1}} {
+			err := db.InTx(t.Context(), func(ctx context.Context) error {
+				return g.MustForgive(ctx, []byte(row.key), database.Subquery{Text: "SELECT 1 WHERE 1 = ?", Args: []any{row.allowed}}, missing)
+			})
+			if got := must(t, g.Reserve, "p"); !errors.Is(err, row.want) || got.Fails != row.fails {
+				t.Errorf("%+v: %v, and then the try %d in a row", row, err, got.Fails)
+			}
+		}
+	})
+}
+
 func TestR31ParallelTriesOnTwoNodes(t *testing.T) {
 	databasetest.Two(t, func(t *testing.T, a, b *database.DB) {
 		nodes := []*Guard{guard(t, a, DefaultPolicy()), guard(t, b, DefaultPolicy())}
