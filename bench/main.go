@@ -44,6 +44,7 @@ type options struct {
 	nodes                  string
 	swept                  int
 	visits                 float64
+	postgres               string
 }
 
 func main() {
@@ -62,6 +63,7 @@ func main() {
 	flag.BoolVar(&o.flooded, "flood", false, "instead, answer services while more people sign in than can be hashed for")
 	flag.StringVar(&o.nodes, "nodes", "", "instead, compare so many nodes of one processor on one PostgreSQL: numbers with commas")
 	flag.IntVar(&o.swept, "sweep", 0, "instead, compare with the janitor and without while so many sign-ins a second leave rows that expire; -time is a turn's, 30s at least")
+	flag.StringVar(&o.postgres, "postgres", "", "settings (name=value) of every PostgreSQL beside the usual, with commas; what is measured is not kept then")
 	flag.Float64Var(&o.visits, "visits", 0, "what -flood starts: so many sign-ins a second, at the target on standard input, for -time")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -75,6 +77,11 @@ func main() {
 
 func chosen(list, name string) bool {
 	return list == "" || slices.Contains(strings.Split(list, ","), name)
+}
+
+// settings are those of every PostgreSQL beside the usual.
+func (o options) settings() []string {
+	return strings.FieldsFunc(o.postgres, func(r rune) bool { return r == ',' })
 }
 
 // run starts the servers, measures round by round, and writes what was found.
@@ -114,7 +121,7 @@ func (o options) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	about.Figures, about.Signatures = summary(all), signatures(all)
-	if about.Crowd, err = o.crowded(ctx, out, f); err != nil || o.save == "-" {
+	if about.Crowd, err = o.crowded(ctx, out, f); err != nil || o.save == "-" || o.postgres != "" {
 		return err
 	}
 	if err := keep(o.save, about); err != nil || o.save != lastRun {
@@ -207,7 +214,7 @@ func (o options) start(ctx context.Context, dir string) (f fleet, err error) {
 		}
 		var database *meter.Postgres
 		if k.postgres {
-			if database, err = meter.StartPostgres(ctx); err != nil {
+			if database, err = meter.StartPostgres(ctx, o.settings()...); err != nil {
 				return f, err
 			}
 		}

@@ -24,7 +24,8 @@ func (s *server) profile(ctx context.Context, dir, scenario string, window time.
 	return func() error { return <-done }
 }
 
-// statements writes down what each database was busy with, if a folder was named.
+// statements writes down what each database was busy with, if a folder was
+// named, and how often it waited for the disk.
 func (f fleet) statements(ctx context.Context, dir string) error {
 	for _, s := range f {
 		if dir == "" || s.database == nil {
@@ -34,6 +35,11 @@ func (f fleet) statements(ctx context.Context, dir string) error {
 		if err != nil {
 			return err
 		}
+		log, err := s.database.Log(ctx)
+		if err != nil {
+			return err
+		}
+		list = append(list, log)
 		if err := os.WriteFile(filepath.Join(dir, s.name+"-statements.txt"), []byte(strings.Join(list, "\n")+"\n"), 0o600); err != nil {
 			return err
 		}

@@ -91,3 +91,15 @@ func (p *Postgres) Costliest(ctx context.Context) ([]string, error) {
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
+
+// Log tells how often the server's write-ahead log was written and synced, and
+// how many transactions have written to it: some share a sync. The server's own
+// sums are up to ten seconds late.
+func (p *Postgres) Log(ctx context.Context) (text string, err error) {
+	err = p.conn.QueryRow(ctx, `SELECT format('log: %s syncs, %s writes, %s bytes for %s transactions', wal_sync, wal_write, wal_bytes, pg_snapshot_xmax(pg_current_snapshot()))
+		FROM pg_stat_wal`).Scan(&text)
+	if err != nil {
+		return "", fmt.Errorf("read pg_stat_wal: %w", err)
+	}
+	return text, nil
+}
