@@ -71,7 +71,7 @@ func (f *folder) shorten(p *parse.PipeNode, in scope) {
 	t := f.kindOf(&parse.PipeNode{Cmds: value}, in)
 	switch {
 	case t == nil:
-	case t == reflect.TypeFor[template.HTML]() && escapers == inText, isNumber(t) && escapes(escapers):
+	case t == reflect.TypeFor[template.HTML]() && escapers == inText, t == reflect.TypeFor[int]() && escapes(escapers):
 		p.Cmds = value
 	case t == reflect.TypeFor[string]() && escapes(escapers):
 		p.Cmds = append(value[:len(value):len(value)], command(parse.NewIdentifier("escaped")))
@@ -79,6 +79,3 @@ func (f *folder) shorten(p *parse.PipeNode, in scope) {
 		p.Cmds = append(value[:len(value):len(value)], command(parse.NewIdentifier("address")))
 	}
 }
-
-// isNumber tells the types that are written in digits.
-func isNumber(t reflect.Type) bool { return t == reflect.TypeFor[int]() }

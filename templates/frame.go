@@ -2,7 +2,9 @@ package templates
 
 import (
 	"errors"
+	"html/template"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 )
@@ -11,55 +13,56 @@ import (
 // reads a language they ask functions for (see fold). Nothing is embedded: each
 // name is looked up by reflection, and what is embedded takes many times as long.
 type view struct {
-	Page          Page
-	Service       *Service
-	SignedIn      *SignedIn
-	Area          *Area
-	Now           time.Time
-	FormToken     string
-	Desk          deskState
-	LanguageLinks []languageLink
+	Page      Page
+	Service   *Service
+	SignedIn  *SignedIn
+	Area      *Area
+	Now       time.Time
+	FormToken string
+	Desk      deskState
+	Languages bool         // the page can be had in another language,
+	Query     template.URL // at ?ui_locales= with this behind it: a query and nothing else cannot lead off the site
 }
 
-// languageLink leads to this page in another language. It is a query and nothing
-// else: it cannot lead off the site.
-type languageLink struct {
-	Tag, Code, Name string // as of a Language
-	URL             string
-	Current         bool
-}
-
-func (s *Set) view(f Frame, p Page) (view, error) {
+func (s *Set) view(f Frame, p Page) (*view, error) {
 	p, err := settle(p)
 	if err != nil {
-		return view{}, err
+		return nil, err
 	}
-	v := view{
+	return &view{
 		Page: p, Service: f.Service, SignedIn: f.SignedIn, Area: f.Area, Now: f.Now, FormToken: f.FormToken, Desk: s.desk.at(f.Now),
-	}
-	if !f.Fixed {
-		v.LanguageLinks = s.languageLinks(f)
-	}
-	return v, nil
+		Languages: !f.Fixed, Query: rest(f.Query),
+	}, nil
 }
 
-func (s *Set) languageLinks(f Frame) []languageLink {
-	query, err := url.ParseQuery(f.Query)
+// rest is a query without the language. A broken one is not passed on.
+func rest(query string) template.URL {
+	if query == "" {
+		return ""
+	}
+	q, err := url.ParseQuery(query)
 	if err != nil {
-		query = nil // a broken query is not passed on
+		return ""
 	}
-	query.Del("ui_locales")
-	rest := query.Encode()
-	if rest != "" {
-		rest = "&" + rest
+	q.Del("ui_locales")
+	if len(q) == 0 {
+		return ""
 	}
-	links := make([]languageLink, 0, len(s.languages))
+	return template.URL("&" + q.Encode()) //nolint:gosec // encoded here
+}
+
+// heading is a language as the head of a page names it.
+type heading struct {
+	Language
+	Current bool
+}
+
+func (s *Set) headings(current string) []heading {
+	var all []heading
 	for _, l := range s.languages {
-		links = append(links, languageLink{
-			Tag: l.Tag, Code: l.Code, Name: l.Name, URL: "?ui_locales=" + l.Tag + rest, Current: l.Tag == f.Language,
-		})
+		all = append(all, heading{Language: l, Current: l.Tag == current})
 	}
-	return links
+	return all
 }
 
 // settle fills in what a page leaves to the rules' figures and what follows from
@@ -94,6 +97,8 @@ const (
 )
 
 func (l Login) settled() Login {
+	back := "?sign_in=" + url.QueryEscape(path.Base(l.Action))
+	l.LostURL, l.PINURL = "/pin/lost"+back, "/pin"+back
 	if l.Threshold == 0 {
 		l.Threshold = defaultThreshold
 	}

@@ -15,35 +15,36 @@ import (
 // what depends on the moment or the reader comes with the page.
 func (s *Set) functions(w *words) template.FuncMap {
 	return template.FuncMap{
-		"t":         w.say,
-		"rich":      w.html,
-		"asset":     s.assets.url,
-		"clock":     w.clock,
-		"clockUp":   func(t time.Time) template.HTML { return w.clock(roundUp(t)) },
-		"hour":      w.hour,
-		"moment":    w.moment,
-		"date":      w.date,
-		"when":      w.when,
-		"reopens":   w.reopens,
-		"hours":     func() (string, error) { return w.hours(s.institution.Hours) },
-		"minutes":   minutesLeft,
-		"lasting":   w.lasting,
-		"figure":    func(name string) any { return w.figures[name] },
-		"days":      func(d time.Duration) int { return int(d.Hours() / 24) },
-		"seconds":   func(now, until time.Time) int { return max(0, int(until.Sub(now).Seconds())) },
-		"in":        func(t Text) string { return t.In(w.language) },
-		"link":      link,
-		"dial":      dial,
-		"target":    func(action string) template.URL { return template.URL(action) }, //nolint:gosec // FormPost.check has looked
-		"label":     w.label,
-		"country":   w.country,
-		"countries": w.countries,
-		"dayOf":     w.day,
-		"value":     w.value,
-		"phrase":    w.phrase,
-		"problems":  problems,
-		"numeric":   func(claim string) bool { return strings.HasSuffix(claim, "/fiscal_number") || claim == "phone_number" },
-		"icon":      s.icon,
+		"t":          w.say,
+		"rich":       w.html,
+		"asset":      s.assets.url,
+		"clock":      w.clock,
+		"clockUp":    func(t time.Time) template.HTML { return w.clock(roundUp(t)) },
+		"hour":       w.hour,
+		"moment":     w.moment,
+		"date":       w.date,
+		"when":       w.when,
+		"reopens":    w.reopens,
+		"hours":      func() (string, error) { return w.hours(s.institution.Hours) },
+		"minutes":    minutesLeft,
+		"lasting":    w.lasting,
+		"figure":     func(name string) any { return w.figures[name] },
+		"days":       func(d time.Duration) int { return int(d.Hours() / 24) },
+		"seconds":    func(now, until time.Time) int { return max(0, int(until.Sub(now).Seconds())) },
+		"in":         func(t Text) string { return t.In(w.language) },
+		"link":       link,
+		"dial":       dial,
+		"target":     func(action string) template.URL { return template.URL(action) }, //nolint:gosec // FormPost.check has looked
+		"label":      w.label,
+		"languages":  func() []heading { return s.headings(w.language) },
+		"page":       func() string { return "" }, // each page's own name (see extend)
+		"country":    w.country,
+		"countries":  w.countries,
+		"dayOf":      w.day,
+		"attributes": w.attributes,
+		"phrase":     w.phrase,
+		"problems":   problems,
+		"icon":       s.icon,
 		// what is the same on every page
 		"language":     func() string { return w.language },
 		"institution":  func() *Institution { return &s.institution },
@@ -80,6 +81,9 @@ func (s *Set) icon(name string) template.HTML {
 
 // problems are the field problems by field; no problem for the others.
 func problems(list []FieldProblem) map[string]FieldProblem {
+	if len(list) == 0 {
+		return nil
+	}
 	by := map[string]FieldProblem{}
 	for _, p := range list {
 		by[p.Field] = p
@@ -169,8 +173,11 @@ func (w *words) when(t, now time.Time) (template.HTML, error) {
 	return element(t, time.RFC3339, text), err
 }
 
-// reopens says when the contact centre answers again.
+// reopens says when the contact centre answers again; nothing when nobody knows.
 func (w *words) reopens(at, now time.Time) (template.HTML, error) {
+	if at.IsZero() {
+		return "", nil
+	}
 	at, now = at.In(rome()), now.In(rome())
 	clock := w.hour(at)
 	switch days := daysBetween(now, at); {
@@ -276,6 +283,30 @@ func (w *words) label(claim string) string {
 		return short
 	}
 	return name
+}
+
+// attribute is an attribute as people read it.
+type attribute struct {
+	Name, Value template.HTML
+	New, Number bool
+}
+
+// attributes puts attributes into words: all at once, since a page asks by reflection.
+func (w *words) attributes(list []Attribute) ([]attribute, error) {
+	shown := make([]attribute, 0, len(list))
+	for _, a := range list {
+		value, err := w.value(a)
+		if err != nil {
+			return nil, err
+		}
+		shown = append(shown, attribute{
+			Name:   template.HTML(template.HTMLEscapeString(w.label(a.Claim))), //nolint:gosec // escaped here
+			Value:  value,
+			New:    a.New,
+			Number: strings.HasSuffix(a.Claim, "/fiscal_number") || a.Claim == "phone_number",
+		})
+	}
+	return shown, nil
 }
 
 // value puts the value of an attribute into words.

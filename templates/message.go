@@ -95,7 +95,7 @@ func (m saying) escaped(c *parse.CommandNode) parse.Node {
 
 // asText is a value as fill would write it, escaped as the whole would be.
 func (f *folder) asText(v parse.Node, m saying) parse.Node {
-	if f.kindOfNode(v, m.in) == reflect.TypeFor[string]() {
+	if t := f.kindOfNode(v, m.in); t == reflect.TypeFor[string]() || t == reflect.TypeFor[int]() {
 		return m.escaped(command(v))
 	}
 	return m.escaped(command(parse.NewIdentifier("plain"), v))

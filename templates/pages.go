@@ -36,6 +36,9 @@ type Login struct {
 	// What the refusal says about waiting; zero values are the rule's 10 and 5 minutes.
 	Threshold int
 	Wait      time.Duration
+	// LostURL and PINURL lead to the pages about the PIN, which then know the way
+	// back. They follow from Action; what is set is not heeded.
+	LostURL, PINURL string
 }
 
 // AccountChoice shows who would continue (prompt=select_account). Buttons

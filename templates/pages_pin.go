@@ -1,8 +1,6 @@
 package templates
 
 import (
-	"net/url"
-	"path"
 	"time"
 )
 
@@ -86,15 +84,6 @@ func (p PINLost) settled() PINLost {
 	}
 	return p
 }
-
-// LostURL and PINURL lead from the sign-in to the pages about the PIN, which
-// then know the way back.
-func (l Login) LostURL() string { return "/pin/lost" + l.wayBack() }
-
-// PINURL is where everything about the PIN begins.
-func (l Login) PINURL() string { return "/pin" + l.wayBack() }
-
-func (l Login) wayBack() string { return "?sign_in=" + url.QueryEscape(path.Base(l.Action)) }
 
 // Names of the pages, as outsiders read them in data-page.
 func (PINHome) Name() string { return "pin-home" }

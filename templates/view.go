@@ -124,7 +124,7 @@ func (s *Set) parse(w *words, texts map[string]string, finish func(*folder) erro
 			return nil, fmt.Errorf("no template %s", name)
 		}
 		pages[kind.Name()] = sync.OnceValues(func() (*template.Template, error) {
-			page, err := extend(shared, name, text)
+			page, err := extend(shared, kind, text)
 			if err != nil {
 				return nil, err
 			}
@@ -135,13 +135,14 @@ func (s *Set) parse(w *words, texts map[string]string, finish func(*folder) erro
 }
 
 // extend adds a page to the shared pieces.
-func extend(shared *template.Template, name, text string) (*template.Template, error) {
+func extend(shared *template.Template, kind Page, text string) (*template.Template, error) {
 	page, err := shared.Clone()
 	if err != nil {
-		return nil, fmt.Errorf("parse %s: %w", name, err)
+		return nil, fmt.Errorf("parse %s: %w", kind.Name(), err)
 	}
-	if _, err := page.New(name).Parse(text); err != nil {
-		return nil, fmt.Errorf("parse %s: %w", name, err)
+	page.Funcs(template.FuncMap{"page": kind.Name})
+	if _, err := page.New(kind.Name() + ".html").Parse(text); err != nil {
+		return nil, fmt.Errorf("parse %s: %w", kind.Name(), err)
 	}
 	return page, nil
 }
