@@ -14,7 +14,7 @@ const (
 	chainEvery  = time.Second
 	anchorEvery = time.Minute
 	leaseFor    = 3 * time.Second // when its holder dies, another goes on in time
-	chainBatch  = 500
+	chainBatch  = 1000
 )
 
 // errLostLease rolls a batch back that another node has overtaken.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -101,7 +102,7 @@ func (l *Log) release(ctx context.Context) error {
 
 // unchained are the first events of the queue.
 func (l *Log) unchained(ctx context.Context, limit int) ([]row, error) {
-	rows := make([]row, 0, limit)
+	var rows []row
 	err := l.db.Reader(ctx).All("SELECT "+columns+" FROM audit_queue ORDER BY id LIMIT ?", []any{limit}, func(one database.Row) error {
 		var r row
 		err := one.Scan(r.fields()...)
@@ -116,6 +117,43 @@ func (l *Log) countUnchained(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
+// errNotMoved rolls a batch back that has not come into the chain.
+var errNotMoved = errors.New("events that left the queue are not in the chain")
+
+// chain moves rows, ordered by id, from the queue into the chain, and its head,
+// which lockHead has locked.
+func (l *Log) chain(ctx context.Context, rows []row) error {
+	move := l.movePostgres
+	if l.db.Dialect() == database.SQLite {
+		move = l.moveSQLite
+	}
+	n, err := move(ctx, rows)
+	if err == nil && n != int64(len(rows)) {
+		err = fmt.Errorf("%d of %d events moved into the chain", n, len(rows))
+	}
+	if err != nil {
+		return err
+	}
+	last := rows[len(rows)-1]
+	return l.db.Writer(ctx).Must(errNotMoved, `UPDATE audit_head SET seq = ?, hash = ? WHERE id = 1
+		AND EXISTS (SELECT 1 FROM audit_chain WHERE seq = ? AND hash = ?) RETURNING 1`, *last.Seq, last.Hash, *last.Seq, last.Hash)
+}
+
+// movePostgres takes rows out of the queue, whose trigger puts them into the
+// chain: no event is sent back, and none need be compared. A batch of any length
+// is the same two statements, parsed once.
+func (l *Log) movePostgres(ctx context.Context, rows []row) (int64, error) {
+	ids, hashes := make([]string, len(rows)), make([]byte, 0, 64*len(rows))
+	for i, r := range rows {
+		ids[i], hashes = r.ID, hex.AppendEncode(hashes, r.Hash)
+	}
+	w := l.db.Writer(ctx)
+	if err := w.Later("SELECT set_config('audit.hashes', ?, true)", string(hashes)); err != nil {
+		return 0, err
+	}
+	return w.Do("DELETE FROM audit_queue WHERE id = ANY(?::uuid[])", ids)
+}
+
 // chainLink is what chaining adds to an event, in hexadecimal where it is bytes.
 type chainLink struct {
 	ID   string `json:"id"`
@@ -124,50 +162,29 @@ type chainLink struct {
 	Hash string `json:"hash"`
 }
 
-// What moves a batch from the queue into the chain. The links are one parameter,
-// so that a batch of any length is the same statement, parsed once.
+// SQLite's trigger lets an event go that stands in the chain as it was.
 const (
-	movePostgres = `WITH moved AS (DELETE FROM audit_queue USING json_to_recordset(?::text::json) AS link(id uuid, seq bigint, prev text, hash text)
-			WHERE audit_queue.id = link.id RETURNING audit_queue.*, link.seq, link.prev, link.hash)
-		INSERT INTO audit_chain (` + columns + `, seq, prev_hash, hash)
-		SELECT ` + columns + `, seq, decode(prev, 'hex'), decode(hash, 'hex') FROM moved`
 	copySQLite = `INSERT INTO audit_chain (` + columns + `, seq, prev_hash, hash)
 		SELECT audit_queue.*, value ->> 'seq', unhex(value ->> 'prev'), unhex(value ->> 'hash')
 		FROM json_each(?) JOIN audit_queue ON audit_queue.id = value ->> 'id'`
 	leaveSQLite = `DELETE FROM audit_queue WHERE id IN (SELECT value ->> 'id' FROM json_each(?))`
 )
 
-// chain moves rows from the queue into the chain, and its head, which lockHead
-// has locked.
-func (l *Log) chain(ctx context.Context, rows []row) error {
+func (l *Log) moveSQLite(ctx context.Context, rows []row) (int64, error) {
 	links := make([]chainLink, len(rows))
 	for i, r := range rows {
 		links[i] = chainLink{r.ID, *r.Seq, hex.EncodeToString(r.PrevHash), hex.EncodeToString(r.Hash)}
 	}
 	doc, err := json.Marshal(links)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if err := l.move(ctx, string(doc), len(rows)); err != nil {
-		return err
+	w := l.db.Writer(ctx)
+	n, err := w.Do(copySQLite, string(doc))
+	if err != nil {
+		return 0, err
 	}
-	last := rows[len(rows)-1]
-	return l.db.Writer(ctx).Later("UPDATE audit_head SET seq = ?, hash = ? WHERE id = 1", *last.Seq, last.Hash)
-}
-
-func (l *Log) move(ctx context.Context, links string, count int) error {
-	w, q := l.db.Writer(ctx), movePostgres
-	if l.db.Dialect() == database.SQLite {
-		q = copySQLite
-	}
-	n, err := w.Do(q, links)
-	if err == nil && n != int64(count) {
-		err = fmt.Errorf("%d of %d events moved into the chain", n, count)
-	}
-	if err != nil || l.db.Dialect() != database.SQLite {
-		return err
-	}
-	return w.Later(leaveSQLite, links)
+	return n, w.Later(leaveSQLite, string(doc))
 }
 
 func (l *Log) chained(ctx context.Context, after int64, limit int) ([]row, error) {

@@ -125,7 +125,7 @@ func touched(empty, full looked, operations int, indexes []meter.Index) (list []
 	for _, scenario := range driver.Scenarios() {
 		for _, name := range slices.Sorted(maps.Keys(full[scenario.Name])) {
 			d := full[scenario.Name][name]
-			if d.pages == 0 || d.runs*2 < operations && !strings.Contains(name, "audit_chain") {
+			if d.pages == 0 || d.runs*2 < operations && !strings.Contains(name, "audit_queue") {
 				continue // what workers look for by themselves; but the chaining is the operation's
 			}
 			t := render.Touched{Scenario: scenario.Name, Statement: name, Times: float64(d.runs) / float64(operations), Full: d.pages, Tenfold: d.tall(indexes)}
