@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"sync"
 	"time"
 )
 
@@ -79,8 +80,8 @@ type AreaPage struct {
 	Current bool
 }
 
-// Render writes page p inside frame f. Nothing is written when it fails, so that
-// a broken template never leaves half a page.
+// Render writes page p inside frame f, in one piece that w must not keep. Nothing
+// is written when it fails, so that a broken template never leaves half a page.
 func (s *Set) Render(w io.Writer, f Frame, p Page) error {
 	if p == nil {
 		return errors.New("render: no page")
@@ -96,13 +97,28 @@ func (s *Set) Render(w io.Writer, f Frame, p Page) error {
 	if err != nil {
 		return fmt.Errorf("render: %w", err)
 	}
-	var out bytes.Buffer
-	out.Grow(8 << 10) // most pages are less
-	if err := page.ExecuteTemplate(&out, "layout", v); err != nil {
+	out, _ := drafts.Get().(*bytes.Buffer)
+	defer discard(out)
+	if err := page.ExecuteTemplate(out, "layout", v); err != nil {
 		return fmt.Errorf("render %s: %w", p.Name(), err)
 	}
-	if _, err := out.WriteTo(w); err != nil {
+	if _, err := w.Write(out.Bytes()); err != nil {
 		return fmt.Errorf("write %s: %w", p.Name(), err)
 	}
 	return nil
+}
+
+// drafts are what pages are made in.
+var drafts = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// discard keeps a buffer for the next page, and nothing of what somebody has read
+// in it. One that a page of unusual length has made is not kept.
+func discard(draft *bytes.Buffer) {
+	const usual = 64 << 10
+	if draft.Cap() > usual {
+		return
+	}
+	clear(draft.Bytes())
+	draft.Reset()
+	drafts.Put(draft)
 }

@@ -64,6 +64,9 @@ func (s *Set) Accept(header string) string {
 	if len(header) > enough {
 		return fallback
 	}
+	if tag, ok := s.first(header); ok {
+		return tag
+	}
 	wished, _, err := language.ParseAcceptLanguage(header)
 	if err != nil {
 		return fallback
@@ -77,6 +80,22 @@ func (s *Set) Accept(header string) string {
 		}
 	}
 	return fallback
+}
+
+// first is the language that a header begins with, when it is shipped and wished
+// for without reserve, as most browsers say it: nothing later goes before it.
+func (s *Set) first(header string) (string, bool) {
+	tag, _, _ := strings.Cut(header, ",")
+	primary, region, _ := strings.Cut(tag, "-")
+	if len(region) != 0 && len(region) != 2 {
+		return "", false
+	}
+	for _, l := range s.languages {
+		if l.Tag == primary {
+			return l.Tag, true
+		}
+	}
+	return "", false
 }
 
 // words speaks one language. Messages are plain text with {{.Places}} and

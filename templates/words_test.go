@@ -176,3 +176,17 @@ func TestValuesAreNoWords(t *testing.T) {
 		t.Errorf("said %q, want an error", got)
 	}
 }
+
+// A header that begins with what is shipped is not gone through, and says the same.
+func TestAcceptTakesTheFirst(t *testing.T) {
+	t.Parallel()
+	s := &Set{languages: shipped()}
+	for header, want := range map[string]string{
+		"": "it", "en": "en", "en-GB": "en", "en-GB,it;q=0.9": "en", "it-IT,it;q=0.9,en-US;q=0.8": "it",
+		"en;q=0.5,it": "it", "de-AT,en;q=0.8,it;q=0.7": "en", "de": "it", "en-Latn-GB,it;q=0.1": "en", "english": "en",
+	} {
+		if got := s.Accept(header); got != want {
+			t.Errorf("%q: %s, want %s", header, got, want)
+		}
+	}
+}

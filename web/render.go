@@ -1,11 +1,11 @@
 package web
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -80,15 +80,25 @@ func Render(c echo.Context, status int, p templates.Page, opts ...Option) error 
 	f.Query = queryWithout(c.Request().URL, localesParam)
 	f.Fixed = c.Request().Method != http.MethodGet && final(p) || spent(p)
 	f.FormToken = s.formToken(browserOf(c, s.secure))
-	var body bytes.Buffer
-	if err := s.templates.Render(&body, *f, p); err != nil {
-		return err
-	}
-	h := c.Response().Header()
-	h.Set("Content-Security-Policy", policy(p, f.Service))
-	h.Set("Content-Language", f.Language)
+	return s.templates.Render(answer{c, status, p, f}, *f, p)
+}
+
+// answer is written to once, when the page is whole: an error before that is
+// answered with another page.
+type answer struct {
+	echo.Context
+	status int
+	page   templates.Page
+	frame  *templates.Frame
+}
+
+func (a answer) Write(body []byte) (int, error) {
+	h := a.Response().Header()
+	h.Set("Content-Security-Policy", policy(a.page, a.frame.Service))
+	h.Set("Content-Language", a.frame.Language)
 	h.Add("Vary", "Accept-Language, Cookie")
-	return c.HTMLBlob(status, body.Bytes())
+	h.Set(echo.HeaderContentLength, strconv.Itoa(len(body))) // else in chunks
+	return len(body), a.HTMLBlob(a.status, body)
 }
 
 // final tells the pages that end something: their address leads back to a form,
@@ -110,6 +120,9 @@ func spent(p templates.Page) bool {
 // queryWithout is the query of an address without one parameter. Only the query:
 // a path that begins with two slashes would turn a link into another site's.
 func queryWithout(u *url.URL, name string) string {
+	if u.RawQuery == "" {
+		return ""
+	}
 	q := u.Query()
 	q.Del(name)
 	return q.Encode()
@@ -119,20 +132,18 @@ func queryWithout(u *url.URL, name string) string {
 // service send no form-action: Chromium applies it to every later hop, the
 // service's own redirects included.
 func policy(p templates.Page, service *templates.Service) string {
-	rules := []string{
-		"default-src 'none'", "style-src 'self'", "script-src 'self'", "font-src 'self'",
-		"img-src 'self'" + logoOrigin(service), "media-src 'self'", "base-uri 'none'", "frame-ancestors 'none'",
-	}
+	rules := "default-src 'none'; style-src 'self'; script-src 'self'; font-src 'self'; img-src 'self'" + logoOrigin(service) +
+		"; media-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 	if out, ok := p.(templates.SignedOut); ok && len(out.Frames) > 0 {
-		rules = append(rules, "frame-src"+origins(out.Frames))
+		rules += "; frame-src" + origins(out.Frames)
 	}
 	switch p.(type) {
 	case templates.Login, templates.PINChange, templates.Consent, templates.SignOut,
 		templates.AccountChoice, templates.FormPost:
 	default:
-		rules = append(rules, "form-action 'self'")
+		rules += "; form-action 'self'"
 	}
-	return strings.Join(rules, "; ")
+	return rules
 }
 
 // origins are where the frames of a page may come from.
@@ -148,7 +159,7 @@ func origins(addresses []string) string {
 
 // logoOrigin lets a service's logo in from where it lives, over https only.
 func logoOrigin(service *templates.Service) string {
-	if service == nil {
+	if service == nil || service.LogoURL == "" {
 		return ""
 	}
 	u, err := url.Parse(service.LogoURL)

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,7 +26,7 @@ type site struct {
 	log *bytes.Buffer
 }
 
-func newSite(t *testing.T, change func(*web.Options)) site {
+func newSite(t testing.TB, change func(*web.Options)) site {
 	t.Helper()
 	s := site{log: &bytes.Buffer{}}
 	handle, err := keyset.NewHandle(prf.HMACSHA256PRFKeyTemplate())
@@ -87,7 +88,7 @@ func post(path string, form url.Values) *http.Request {
 }
 
 // form gets the login form: its token, and the cookies that came with it.
-func (s site) form(t *testing.T) (token string, cookies []*http.Cookie) {
+func (s site) form(t testing.TB) (token string, cookies []*http.Cookie) {
 	t.Helper()
 	w := s.do(get("/login/1"))
 	m := regexp.MustCompile(`name="form_token" value="([^"]+)"`).FindStringSubmatch(w.Body.String())
@@ -402,5 +403,43 @@ func TestNothingPrivateIsLogged(t *testing.T) {
 		if strings.Contains(s.log.String(), secret) {
 			t.Errorf("%q is in the log", secret)
 		}
+	}
+}
+
+// A page says how long it is, to HEAD too.
+func TestPageSaysItsLength(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	page := s.do(get("/home"))
+	if got, want := page.Header().Get("Content-Length"), strconv.Itoa(page.Body.Len()); got != want || page.Body.Len() == 0 {
+		t.Errorf("length %q, want %s", got, want)
+	}
+	head := s.do(httptest.NewRequest(http.MethodHead, "/home", nil))
+	if got, want := head.Header().Get("Content-Length"), page.Header().Get("Content-Length"); got != want {
+		t.Errorf("length %q to HEAD, want %s", got, want)
+	}
+}
+
+// away is an answer that nobody reads.
+type away struct{ header http.Header }
+
+func (a away) Header() http.Header         { return a.header }
+func (a away) Write(b []byte) (int, error) { return len(b), nil }
+func (a away) WriteHeader(int)             {}
+
+// What a page costs from the request to its last byte, for a browser that has
+// been here before.
+func BenchmarkRender(b *testing.B) {
+	s := newSite(b, func(o *web.Options) { o.Logger = slog.New(slog.DiscardHandler) })
+	_, cookies := s.form(b)
+	for name, path := range map[string]string{"page": "/login/1", "nothing": "/ip"} {
+		b.Run(name, func(b *testing.B) {
+			r := with(get(path), cookies)
+			r.Header.Set("Accept-Language", "it-IT,it;q=0.9,en-US;q=0.8,en;q=0.7")
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Echo.ServeHTTP(away{http.Header{}}, r)
+			}
+		})
 	}
 }
