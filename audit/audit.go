@@ -163,8 +163,11 @@ func encode(m map[string]string) (string, error) {
 	for k, v := range m {
 		safe[k] = clean(v)
 	}
-	b, err := json.Marshal(safe)
-	return string(b), err
+	var out strings.Builder
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false) // RFC 8785 has no escape for < > &
+	err := e.Encode(safe)
+	return strings.TrimSuffix(out.String(), "\n"), err
 }
 
 // longest is how much of a text from outside is kept.

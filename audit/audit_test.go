@@ -216,6 +216,13 @@ func TestExportVerifiesElsewhere(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		f := fresh(t, db)
 		f.record(t, 3)
+		odd := `"quoted" \ <b>&amp;</b> è € 😀 ` + "\x7f\t\u2028\xff"
+		if err := db.InTx(t.Context(), func(ctx context.Context) error {
+			return f.Record(ctx, audit.Event{Type: audit.SignIn, Reason: odd, Session: odd, Client: odd,
+				Actor: audit.Actor{ID: odd, Request: audit.Request{UserAgent: odd, Port: 443}}, Details: map[string]string{"purpose": odd, "from": odd}})
+		}); err != nil {
+			t.Fatal(err)
+		}
 		f.chain(t)
 		var out bytes.Buffer
 		if _, err := f.Export(t.Context(), &out); err != nil {

@@ -113,9 +113,8 @@ func (w *walk) step(ctx context.Context, r row) (*Finding, error) {
 	if *r.Seq != at {
 		return &Finding{at, Missing}, nil
 	}
-	h, err := r.digest(r.PrevHash)
-	if err != nil || !bytes.Equal(h, r.Hash) {
-		return &Finding{at, Altered}, nil //nolint:nilerr // what cannot be encoded was not written by us
+	if !bytes.Equal(r.digest(r.PrevHash), r.Hash) {
+		return &Finding{at, Altered}, nil
 	}
 	if !bytes.Equal(r.PrevHash, w.prev) {
 		moved, err := w.log.hasHash(ctx, r.PrevHash)
