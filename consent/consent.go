@@ -27,6 +27,7 @@ type Deps struct {
 	DB           *database.DB
 	Audit        *audit.Log
 	Interactions *login.Interactions
+	Sessions     *login.Sessions
 }
 
 // Consents keeps what citizens allowed services to read.
@@ -37,7 +38,7 @@ type Consents struct {
 
 // New returns the consents of d.DB.
 func New(d Deps) (*Consents, error) {
-	if d.DB == nil || d.Audit == nil || d.Interactions == nil {
+	if d.DB == nil || d.Audit == nil || d.Interactions == nil || d.Sessions == nil {
 		return nil, errors.New("consent: a dependency is missing")
 	}
 	return &Consents{d, store{d.DB}}, nil
@@ -168,18 +169,19 @@ func (n *Consents) Deny(ctx context.Context, by audit.Actor, d Decision) error {
 	return n.record(ctx, by, d, d.denied(), false)
 }
 
-// record writes an answer; the last one ends its interaction.
+// record writes an answer; the last one ends its interaction, in its session.
 func (n *Consents) record(ctx context.Context, by audit.Actor, d Decision, a login.Answer, last bool) error {
-	answer, keep := n.Interactions.Answer, a.Allowed && d.keeps()
+	keep := a.Allowed && d.keeps()
+	answer := func(ctx context.Context) error { return n.Interactions.Answer(ctx, d.Interaction, a) }
 	if last {
-		answer = n.Interactions.EndAnswered
+		answer = func(ctx context.Context) error { return n.Sessions.CloseAnswered(ctx, d.Interaction, d.Session) }
 	}
 	e := d.event(audit.ConsentDenied, by)
 	if a.Allowed {
 		e.Type, e.Details["remember"] = audit.ConsentGiven, strconv.FormatBool(keep)
 	}
 	err := n.DB.InTx(ctx, func(ctx context.Context) error {
-		if err := answer(ctx, d.Interaction, a); err != nil {
+		if err := answer(ctx); err != nil {
 			return err
 		}
 		if keep {

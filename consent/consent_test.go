@@ -43,7 +43,11 @@ func newDesk(t *testing.T, db *database.DB, p clients.ConsentPolicy) desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	consents, err := New(Deps{DB: db, Audit: log, Interactions: interactions})
+	sessions, err := login.NewSessions(login.SessionsDeps{DB: db, Audit: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	consents, err := New(Deps{DB: db, Audit: log, Interactions: interactions, Sessions: sessions})
 	if err != nil {
 		t.Fatal(err)
 	}

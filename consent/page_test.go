@@ -30,7 +30,7 @@ type visit struct {
 func newVisit(t *testing.T, db *database.DB, who string, p clients.ConsentPolicy) visit {
 	t.Helper()
 	h := logintest.New(t, db)
-	consents, err := consent.New(consent.Deps{DB: db, Audit: h.Audit, Interactions: h.Interactions})
+	consents, err := consent.New(consent.Deps{DB: db, Audit: h.Audit, Interactions: h.Interactions, Sessions: h.Sessions})
 	if err != nil {
 		t.Fatal(err)
 	}

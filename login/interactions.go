@@ -339,18 +339,8 @@ func (n *Interactions) Answer(ctx context.Context, i Interaction, a Answer) erro
 	return nil
 }
 
-// EndAnswered is Answer and End in one: of the answer nothing has to be kept,
-// since what comes of it is in the same transaction. ErrAnswered, which may come
-// with the commit, is also that i has ended meanwhile.
-func (n *Interactions) EndAnswered(ctx context.Context, i Interaction, a Answer) error {
-	if err := n.store.endAnswered(ctx, i, a.Session); err != nil {
-		return fmt.Errorf("answer interaction: %w", err)
-	}
-	return nil
-}
-
-// End closes i, in the transaction that issues or refuses: of any number of
-// tabs one wins, for the others i is lost. What the service sent is erased.
+// End closes i, in the transaction that refuses: of any number of tabs one wins,
+// for the others i is lost. What the service sent is erased.
 func (n *Interactions) End(ctx context.Context, i Interaction) error {
 	return marked(n.store.end(ctx, i))
 }

@@ -13,7 +13,8 @@ type Step struct {
 	Interaction Interaction
 	Session     *Session // nil: whoever goes on looks
 	// Record writes what the page has left to write, once, in the transaction of
-	// what comes of it; nil for nothing. With last it also ends the interaction.
+	// what comes of it; nil for nothing. With last it also ends the interaction and
+	// touches the session.
 	Record func(ctx context.Context, last bool) error
 }
 

@@ -141,9 +141,14 @@ func sessionID(s *string) SessionID {
 // update changes i's row, which must be open and this browser's. It may travel
 // with the commit, and fail there.
 func (s interactionStore) update(ctx context.Context, i Interaction, set string, args ...any) error {
-	args = append(args, digest("interaction", i.ID), i.browser, s.db.NowExpr())
-	return s.db.Writer(ctx).Must(lostBy(i.Client), `UPDATE interactions SET `+set+
-		` WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ? RETURNING 1`, args...)
+	return s.db.Writer(ctx).Must(lostBy(i.Client), `UPDATE interactions SET `+set+opened+` RETURNING 1`, append(args, s.opened(i)...)...)
+}
+
+// opened is an open interaction of this browser.
+const opened = ` WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ?`
+
+func (s interactionStore) opened(i Interaction) []any {
+	return []any{digest("interaction", i.ID), i.browser, s.db.NowExpr()}
 }
 
 func (s interactionStore) signedIn(ctx context.Context, i Interaction, n Session) error {
@@ -184,11 +189,10 @@ func (s interactionStore) openChange(ctx context.Context, browser []byte) (bool,
 
 // unanswered is an open interaction of this browser to which no answer was given
 // in a session.
-const unanswered = ` WHERE id_hash = ? AND browser_hash = ? AND ended_at IS NULL AND expires_at > ?
-	AND (answer IS NULL OR answer_session <> ?)`
+const unanswered = opened + ` AND (answer IS NULL OR answer_session <> ?)`
 
 func (s interactionStore) unanswered(i Interaction, in SessionID) []any {
-	return []any{digest("interaction", i.ID), i.browser, s.db.NowExpr(), string(in)}
+	return append(s.opened(i), string(in))
 }
 
 // answer writes a where none was given in the same session.
@@ -206,13 +210,6 @@ const ending = `ended_at = ?, sealed = NULL, change_id = NULL, change_ticket = N
 
 func (s interactionStore) end(ctx context.Context, i Interaction) error {
 	return s.update(ctx, i, ending, s.db.NowExpr())
-}
-
-// endAnswered is end where no answer was given in this session; otherwise it is
-// ErrAnswered, with the commit at the latest.
-func (s interactionStore) endAnswered(ctx context.Context, i Interaction, in SessionID) error {
-	return s.db.Writer(ctx).Must(ErrAnswered, `UPDATE interactions SET `+ending+unanswered+` RETURNING 1`,
-		append([]any{s.db.NowExpr()}, s.unanswered(i, in)...)...)
 }
 
 // erase forgets what services sent with requests that have expired.

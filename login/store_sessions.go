@@ -173,14 +173,21 @@ func citizenOf(cookie string) database.Subquery {
 }
 
 // hold is touch where activity was noted lately: the same lock, and no new
-// version of the row. SQLite has one writer, who holds everything.
+// version of the row.
 func (s sessionStore) hold(ctx context.Context, id SessionID) error {
+	q := s.holding(id)
+	return s.db.Writer(ctx).Must(ErrNoSession, q.Text, q.Args...)
+}
+
+// holding is hold as a condition of another statement, by EXISTS: what is looked
+// up but once, and before that statement's own rows. SQLite has one writer, who
+// holds everything.
+func (s sessionStore) holding(id SessionID) database.Subquery {
 	lock := ""
 	if s.db.Dialect() == database.Postgres {
 		lock = " FOR NO KEY UPDATE"
 	}
-	return s.db.Writer(ctx).Must(ErrNoSession, `SELECT 1 FROM sessions WHERE id = ? AND `+live+lock,
-		append([]any{string(id)}, s.liveArgs()...)...)
+	return database.Subquery{Text: `SELECT 1 FROM sessions WHERE id = ? AND ` + live + lock, Args: append([]any{string(id)}, s.liveArgs()...)}
 }
 
 func (s sessionStore) touch(ctx context.Context, id SessionID) error {

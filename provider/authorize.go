@@ -159,11 +159,7 @@ func (p *Provider) issue(c echo.Context, r *authRequest, on *login.Step, s stand
 	}
 	g := r.unit.grant
 	err = p.db.InTx(c.Request().Context(), func(ctx context.Context) error {
-		// First, for its lock: a sign-out is either seen here, or sees the grant.
-		if err := p.sessions.Touch(ctx, *s.session); err != nil {
-			return err
-		}
-		if err := p.closing(ctx, on); err != nil {
+		if err := p.closingIn(ctx, on, *s.session); err != nil {
 			return err
 		}
 		if err := p.grants.insert(ctx, g); err != nil {
@@ -217,7 +213,7 @@ func (p *Provider) end(c echo.Context, r *authRequest, on login.Step, refusal er
 		return refusal
 	}
 	err := p.db.InTx(c.Request().Context(), func(ctx context.Context) error {
-		if err := p.closing(ctx, &on); err != nil {
+		if err := p.closing(ctx, on); err != nil {
 			return err
 		}
 		if r.device != nil {

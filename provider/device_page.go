@@ -190,10 +190,7 @@ func (p *Provider) issueDevice(c echo.Context, r *authRequest, on login.Step, s 
 	g := p.grant(r, s)
 	g.CodeHash, g.Nonce = r.device, r.form.Get("nonce")
 	err := p.db.InTx(c.Request().Context(), func(ctx context.Context) error {
-		if err := p.sessions.Touch(ctx, *s.session); err != nil {
-			return err
-		}
-		if err := p.closing(ctx, &on); err != nil {
+		if err := p.closingIn(ctx, &on, *s.session); err != nil {
 			return err
 		}
 		until, err := p.devices.answer(ctx, r.device, deviceApproved)

@@ -103,7 +103,7 @@ func buildHouse(t testing.TB, db *database.DB, ring *secrets.Ring, change func(*
 		DB: db, Audit: h.audit,
 		Ended: func(ctx context.Context, sid, reason string) error { return h.provider.EndSession(ctx, sid, reason) },
 	}))
-	h.consents = must[*consent.Consents](t)(consent.New(consent.Deps{DB: db, Audit: h.audit, Interactions: h.interactions}))
+	h.consents = must[*consent.Consents](t)(consent.New(consent.Deps{DB: db, Audit: h.audit, Interactions: h.interactions, Sessions: h.sessions}))
 	h.serve(ring, logger, change)
 	return h
 }

@@ -71,6 +71,9 @@ func (p *Provider) proceed(c echo.Context, r *authRequest, on *login.Step) error
 			return err
 		}
 		err = p.do(c, r, on, s)
+		if errors.Is(err, login.ErrOver) {
+			err = p.interactions.Over(c.Request().Context(), on.Interaction)
+		}
 		if !errors.Is(err, login.ErrNoSession) {
 			return err
 		}
@@ -118,16 +121,24 @@ func stepURL(s step, id string) string {
 	return "/login/" + id
 }
 
-// closing ends the interaction that on belongs to, with what there is to record;
-// without one there is nothing to end.
-func (p *Provider) closing(ctx context.Context, on *login.Step) error {
-	switch {
-	case on == nil:
-		return nil
-	case on.Record != nil:
+// closing ends the interaction that on belongs to, with what there is to record.
+func (p *Provider) closing(ctx context.Context, on login.Step) error {
+	if on.Record != nil {
 		return on.Record(ctx, true)
 	}
 	return p.interactions.End(ctx, on.Interaction)
+}
+
+// closingIn is closing in a session. It comes first in a transaction that issues,
+// for its lock: a sign-out is either seen here, or sees the grant.
+func (p *Provider) closingIn(ctx context.Context, on *login.Step, s login.Session) error {
+	switch {
+	case on == nil:
+		return p.sessions.Touch(ctx, s)
+	case on.Record != nil:
+		return on.Record(ctx, true)
+	}
+	return p.sessions.Close(ctx, on.Interaction, s)
 }
 
 // keep makes an interaction of a request, in this browser.

@@ -138,7 +138,7 @@ func TestAnAnswerInASessionThatEnds(t *testing.T) {
 				}
 			})
 		})
-		s.leadsTo(press(), i, "/login/{id}")
+		s.leadsTo(press(), i, "/authorize/{id}") // which looks anew
 		if h.grants() != 0 || events(t, db, audit.ConsentGiven) != 0 {
 			t.Errorf("%d grants, %d answers recorded; want none", h.grants(), events(t, db, audit.ConsentGiven))
 		}

@@ -291,7 +291,7 @@ func (v *services) protocol() (err error) {
 	if v.interactions, err = login.NewInteractions(v.db); err != nil {
 		return err
 	}
-	v.consents, err = consent.New(consent.Deps{DB: v.db, Audit: v.audit, Interactions: v.interactions})
+	v.consents, err = consent.New(consent.Deps{DB: v.db, Audit: v.audit, Interactions: v.interactions, Sessions: v.sessions})
 	if err != nil {
 		return err
 	}
