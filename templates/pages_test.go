@@ -246,3 +246,30 @@ func state(t *testing.T, name string) templatestest.State {
 	t.Fatalf("no state %q", name)
 	return templatestest.State{}
 }
+
+// The same page in another language keeps its query, whatever is in it; a broken
+// one is let go, and a page that cannot be had again offers no other language.
+func TestLanguagesKeepTheQuery(t *testing.T) {
+	t.Parallel()
+	s := newSet(t)
+	st := state(t, "login")
+	for query, rest := range map[string]string{
+		"":                                "",
+		"ui_locales=it":                   "",
+		"request=k3v9&ui_locales=it&step": "&amp;request=k3v9&amp;step=",
+		`b=%3Cx%3E+%2B"'&a=javascript:1`:  "&amp;a=javascript%3A1&amp;b=%3Cx%3E&#43;%2B%22%27",
+		"a=%zz":                           "",
+	} {
+		st.Frame.Query = query
+		page := render(t, s, "it", st)
+		for _, want := range []string{`<a href="?ui_locales=it` + rest + `" lang="it" hreflang="it" aria-current="true">`, `<a href="?ui_locales=en` + rest + `" lang="en" hreflang="en">`} {
+			if !strings.Contains(page, want) {
+				t.Errorf("%q: no %s", query, want)
+			}
+		}
+	}
+	st.Frame.Fixed = true
+	if strings.Contains(render(t, s, "it", st), "ui_locales") {
+		t.Error("offers other languages")
+	}
+}
