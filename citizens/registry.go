@@ -56,11 +56,12 @@ func (r *Registry) ByFiscalCode(ctx context.Context, f FiscalCode) (Citizen, err
 	return r.store.one(ctx, "p.fiscal_code_key IN ?", anys(r.box.codeKeys(f)))
 }
 
-// AskingByCode is ByFiscalCode as a statement to be sent with others, and the id
-// of that person, NULL where there is none, for what those ask besides.
-func (r *Registry) AskingByCode(f FiscalCode) (database.Subquery, *Asked, database.Read) {
+// AskingRules looks the person with this very code up by a statement to be sent
+// with others. It reads what rules ask of (Excludes, Category) and no more: the person has no name, contacts or card, and nothing was unsealed. The
+// id is for what those others ask, NULL where there is nobody.
+func (r *Registry) AskingRules(f FiscalCode) (database.Subquery, *Asked, database.Read) {
 	keys := anys(r.box.codeKeys(f))
-	asked, read := r.store.asking("p.fiscal_code_key IN ?", keys)
+	asked, read := r.store.askingRules(f, keys)
 	return database.Subquery{Text: "SELECT id FROM citizens WHERE fiscal_code_key IN ?", Args: []any{keys}}, asked, read
 }
 

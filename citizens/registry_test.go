@@ -6,8 +6,10 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"ente.example/idp/citizens"
+	"ente.example/idp/database"
 	"ente.example/idp/database/databasetest"
 )
 
@@ -51,6 +53,54 @@ func TestKnownPeopleAreReadInOneStatement(t *testing.T) {
 		}
 		if n := len(counter.Statements()); n != 3 {
 			f.Errorf("%d statements, want 3: %v", n, counter.Statements())
+		}
+	})
+}
+
+// What rules are asked of is enough for each of them, and no more than that is
+// known of anybody.
+func TestRulesAskNoMoreThanTheyNeed(t *testing.T) {
+	t.Parallel()
+	each(t, func(f fixture) {
+		for _, row := range []string{
+			rowMario, rowAnna,
+			strings.Replace(rowMario, ",DE,no,citizen,", ",IT,no,citizen,", 1),
+			strings.Replace(rowMario, ",DE,no,citizen,", ",DE,yes,citizen,", 1),
+			strings.Replace(rowMario, ",DE,no,citizen,", ",DE,no,intermediary,", 1),
+			strings.Replace(rowMario, ",1980-01-01,H501,", ",,,", 1),
+			strings.Replace(rowMario, "@pec.example,", "@pec.example,2026-01-01", 1),
+		} {
+			f.imports(row, citizens.ImportOptions{})
+			code, _, _ := strings.Cut(row, ",")
+			id, asked, read := f.registry.AskingRules(f.code(code))
+			var found string
+			err := f.db.Reader(f.Context()).Together(read, database.Read{Text: "SELECT ?", Args: []any{id}, Each: func(r database.Row) error { return r.Scan(&found) }})
+			if err != nil {
+				f.Fatal(err)
+			}
+			got, err := asked.Citizen()
+			whole := f.person(code)
+			if err != nil || got.ID != whole.ID || found != string(whole.ID) || got.Category != whole.Category || got.FiscalCode != whole.FiscalCode {
+				f.Errorf("%s: got %v, %q, %v; want %v", row, got, found, err, whole)
+			}
+			if got.GivenName+got.FamilyName != "" || got.HealthCard != nil || got.Contacts != (citizens.Contacts{}) {
+				f.Errorf("%s: more is known than rules ask", row)
+			}
+			for _, profile := range []citizens.Eligibility{citizens.Open, citizens.Transition2020, citizens.Current} {
+				for _, now := range []time.Time{time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC), time.Now()} {
+					reason, excluded := profile.Excludes(got, nil, now)
+					if why, is := profile.Excludes(whole, nil, now); why != reason || is != excluded {
+						f.Errorf("%s under %s: %t %q, want %t %q", row, profile, excluded, reason, is, why)
+					}
+				}
+			}
+		}
+		_, asked, read := f.registry.AskingRules(f.code(omocode))
+		if err := f.db.Reader(f.Context()).Together(read); err != nil {
+			f.Fatal(err)
+		}
+		if _, err := asked.Citizen(); !errors.Is(err, citizens.ErrUnknown) {
+			f.Errorf("nobody: got %v", err)
 		}
 	})
 }

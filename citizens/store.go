@@ -123,6 +123,23 @@ func (s *store) asking(where string, key any) (*Asked, database.Read) {
 	}}
 }
 
+// askingRules reads what AskingRules tells of the one person with code f, whose
+// keys these are.
+func (s *store) askingRules(f FiscalCode, keys []any) (*Asked, database.Read) {
+	const q = `SELECT id, birth_date, residence_country, italian_document, category, deceased_on FROM citizens WHERE fiscal_code_key IN ?`
+	a := &Asked{}
+	return a, database.Read{Text: q, Args: []any{keys}, Each: func(r database.Row) error {
+		c := Citizen{FiscalCode: f}
+		var died Date
+		err := r.Scan((*string)(&c.ID), &c.BirthDate, &c.Residence.Country, &c.ItalianDocument, (*string)(&c.Category), &died)
+		if !died.IsZero() {
+			c.DeceasedOn = &died
+		}
+		a.citizen, a.found = c, true
+		return err
+	}}
+}
+
 func (s *store) one(ctx context.Context, where string, key any) (Citizen, error) {
 	a, read := s.asking(where, key)
 	if err := s.db.Reader(ctx).All(read.Text, read.Args, read.Each); err != nil {

@@ -37,7 +37,7 @@ const (
 // try is one attempt at a person's PIN and what is known about it.
 type try struct {
 	by      audit.Actor
-	who     citizens.Citizen
+	who     citizens.Citizen // as far as rules ask
 	known   bool
 	again   bool // by somebody who is signed in
 	pin     credential
@@ -160,7 +160,7 @@ func (t try) verified() Verified {
 // the same for everybody: it is counted when anybody comes to look at what was
 // read (security §5.3).
 func (s *Service) look(ctx context.Context, fc citizens.FiscalCode, t *try) error {
-	id, person, who := s.citizens.AskingByCode(fc)
+	id, person, who := s.citizens.AskingRules(fc)
 	pin, trying := s.store.trying(id)
 	counted, counting, err := s.throttle.Counting(ctx, id, s.citizens.FiscalCodeKey(fc))
 	if err != nil {
@@ -263,11 +263,6 @@ func (s *Service) record(ctx context.Context, t *try) error {
 		return s.store.stranger(ctx, t.guess.At, waits)
 	}
 	if t.verdict == right {
-		if t.pin.Recovering {
-			if err := s.overtakeRecovery(ctx, t.by, t.who); err != nil {
-				return err
-			}
-		}
 		if err := s.reconsider(ctx, *t); err != nil {
 			return err
 		}
@@ -301,16 +296,26 @@ func (s *Service) access(ctx context.Context, t *try) error {
 	return s.throttle.Forgive(ctx, []byte(t.who.ID))
 }
 
-// reconsider is what a sign-in shows about a dismissal: that it is due, or that
-// there is no reason for it any more.
+// reconsider is what a sign-in shows about a recovery, which it overtakes, and
+// about a dismissal: that it is due, or that there is no reason for it any more.
+// The person is written to, and read whole for that.
 func (s *Service) reconsider(ctx context.Context, t try) error {
-	switch announced := !t.pin.DismissalAt.IsZero(); {
-	case t.excluded && !announced:
-		return s.announceDismissal(ctx, t.pin, t.who)
-	case !t.excluded && announced:
-		return s.readmit(ctx, t.by, t.pin, t.who)
+	announced := !t.pin.DismissalAt.IsZero()
+	if !t.pin.Recovering && t.excluded == announced {
+		return nil
 	}
-	return nil
+	who, err := s.citizens.ByID(ctx, t.who.ID)
+	if err == nil && t.pin.Recovering {
+		err = s.overtakeRecovery(ctx, t.by, who)
+	}
+	switch {
+	case err != nil || t.excluded == announced:
+		return err
+	case t.excluded:
+		return s.announceDismissal(ctx, t.pin, who)
+	default:
+		return s.readmit(ctx, t.by, t.pin, who)
+	}
 }
 
 // events are the try, and the wait it has started.

@@ -16,14 +16,14 @@ var ErrOver = errors.New("interaction or session over")
 // erased. With the commit at the latest it is ErrOver, where i has ended meanwhile
 // or s is over.
 func (n *Sessions) Close(ctx context.Context, i Interaction, s Session) error {
-	return marked(n.close(ctx, i, s, ErrOver, opened, interactionStore{n.db}.opened(i)))
+	return marked(n.close(ctx, s, ErrOver, opened, interactionStore{n.db}.opened(i)))
 }
 
 // CloseAnswered is Close and Interactions.Answer in one: of the answer nothing has
 // to be kept, since what comes of it is in the same transaction. Instead of ErrOver
 // it is ErrAnswered, also where i was answered in s before.
 func (n *Sessions) CloseAnswered(ctx context.Context, i Interaction, s Session) error {
-	if err := n.close(ctx, i, s, ErrAnswered, unanswered, interactionStore{n.db}.unanswered(i, s.ID)); err != nil {
+	if err := n.close(ctx, s, ErrAnswered, unanswered, interactionStore{n.db}.unanswered(i, s.ID)); err != nil {
 		return fmt.Errorf("answer interaction: %w", err)
 	}
 	return nil
@@ -31,7 +31,7 @@ func (n *Sessions) CloseAnswered(ctx context.Context, i Interaction, s Session) 
 
 // close takes the session's row first, as whoever ends it does. A session that is
 // only to be held is a condition of the same statement.
-func (n *Sessions) close(ctx context.Context, i Interaction, s Session, over error, which string, args []any) error {
+func (n *Sessions) close(ctx context.Context, s Session, over error, which string, args []any) error {
 	args = append([]any{n.db.NowExpr()}, args...)
 	if s.noted() {
 		which += ` AND EXISTS ?`
