@@ -94,25 +94,18 @@ func (l *Log) chainSome(ctx context.Context) (n int, err error) {
 		if !ok {
 			return errLostLease
 		}
-		rows, err := l.unchained(ctx, chainBatch)
-		if n = len(rows); err != nil || n == 0 {
+		links, err := l.unchained(ctx, from, chainBatch)
+		if n = len(links); err != nil || n == 0 {
 			return err
 		}
-		link(from, rows)
-		return l.chain(ctx, rows)
+		return l.chain(ctx, links)
 	})
 	return n, err
 }
 
-// link numbers rows from the head on, each with the hash before it.
-func link(from head, rows []row) {
-	seq, prev := from.Seq, from.Hash
-	for i := range rows {
-		seq++
-		n := seq
-		rows[i].Seq, rows[i].PrevHash, rows[i].Hash = &n, prev, rows[i].digest(prev)
-		prev = rows[i].Hash
-	}
+// next is the link of the event that comes after h.
+func (h head) next(r row) link {
+	return link{ID: r.ID, Seq: h.Seq + 1, Prev: h.Hash, Hash: r.digest(h.Hash)}
 }
 
 // digest is SHA-256 over the hash before and the event in canonical JSON.
@@ -127,13 +120,13 @@ func (r row) digest(prev []byte) []byte {
 func (r row) canonical(b []byte) []byte {
 	b = appendText(append(b, `{"actor_id":`...), r.ActorID)
 	b = appendText(append(b, `,"actor_kind":`...), r.ActorKind)
-	b = appendText(append(b, `,"at":`...), stamp(r.At.Time))
+	b = appendStamp(append(b, `,"at":`...), r.At.Time)
 	b = appendText(append(b, `,"client_id":`...), r.ClientID)
 	b = append(append(b, `,"details":`...), r.Details...)
 	b = appendText(append(b, `,"id":`...), r.ID)
 	b = appendText(append(b, `,"ip":`...), r.IP)
 	b = appendText(append(b, `,"node":`...), r.Node)
-	b = appendText(append(b, `,"node_at":`...), stamp(r.NodeAt.Time))
+	b = appendStamp(append(b, `,"node_at":`...), r.NodeAt.Time)
 	b = appendText(append(b, `,"outcome":`...), r.Outcome)
 	b = strconv.AppendInt(append(b, `,"port":`...), int64(r.Port), 10)
 	b = appendText(append(b, `,"reason":`...), r.Reason)
@@ -190,4 +183,10 @@ func (r row) document() document {
 	}
 }
 
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
+const stampLayout = "2006-01-02T15:04:05.000000Z"
+
+func stamp(t time.Time) string { return t.UTC().Format(stampLayout) }
+
+func appendStamp(b []byte, t time.Time) []byte {
+	return append(t.UTC().AppendFormat(append(b, '"'), stampLayout), '"')
+}

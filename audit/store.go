@@ -32,7 +32,7 @@ type row struct {
 	UserAgent string
 	Reason    string
 	Details   string
-	Seq       *int64
+	Seq       int64
 	PrevHash  []byte
 	Hash      []byte
 }
@@ -83,16 +83,17 @@ func (l *Log) head(ctx context.Context) (head, error) {
 // to chain waits here, and then sees the head that this one leaves. ok is
 // false where the lease has gone to another node.
 func (l *Log) lockHead(ctx context.Context) (h head, ok bool, err error) {
-	r := l.db.Write(ctx).Raw("UPDATE audit_head SET leased_by = leased_by WHERE id = 1 AND leased_by = ? RETURNING seq, hash", l.holder).Scan(&h)
-	return h, r.RowsAffected == 1, r.Error
+	ok, err = l.db.Writer(ctx).One("UPDATE audit_head SET leased_by = leased_by WHERE id = 1 AND leased_by = ? RETURNING seq, hash",
+		[]any{l.holder}, &h.Seq, &h.Hash)
+	return h, ok, err
 }
 
 // lease takes or keeps the one right to chain, for a while.
 func (l *Log) lease(ctx context.Context, d time.Duration) (bool, error) {
-	r := l.db.Write(ctx).Exec(`UPDATE audit_head SET leased_by = ?, leased_till = ?
+	n, err := l.db.Writer(ctx).Do(`UPDATE audit_head SET leased_by = ?, leased_till = ?
 		WHERE id = 1 AND (leased_by = ? OR leased_till IS NULL OR leased_till < ?)`,
 		l.holder, l.db.NowPlus(d), l.holder, l.db.NowExpr())
-	return r.RowsAffected == 1, r.Error
+	return n == 1, err
 }
 
 // release gives the lease up, for the next node not to wait.
@@ -100,16 +101,27 @@ func (l *Log) release(ctx context.Context) error {
 	return l.db.Write(ctx).Exec("UPDATE audit_head SET leased_till = NULL WHERE id = 1 AND leased_by = ?", l.holder).Error
 }
 
-// unchained are the first events of the queue.
-func (l *Log) unchained(ctx context.Context, limit int) ([]row, error) {
-	var rows []row
-	err := l.db.Reader(ctx).All("SELECT "+columns+" FROM audit_queue ORDER BY id LIMIT ?", []any{limit}, func(one database.Row) error {
-		var r row
-		err := one.Scan(r.fields()...)
-		rows = append(rows, r)
-		return err
+// link is what chaining adds to an event.
+type link struct {
+	ID         string
+	Seq        int64
+	Prev, Hash []byte
+}
+
+// unchained links the first events of the queue to from, ordered by id. Of the
+// events themselves nothing is kept.
+func (l *Log) unchained(ctx context.Context, from head, limit int) (links []link, err error) {
+	var r row
+	fields := r.fields()
+	err = l.db.Reader(ctx).All("SELECT "+columns+" FROM audit_queue ORDER BY id LIMIT ?", []any{limit}, func(one database.Row) error {
+		if err := one.Scan(fields...); err != nil {
+			return err
+		}
+		added := from.next(r)
+		links, from = append(links, added), head{added.Seq, added.Hash}
+		return nil
 	})
-	return rows, err
+	return links, err
 }
 
 func (l *Log) countUnchained(ctx context.Context) (n int64, err error) {
@@ -120,46 +132,38 @@ func (l *Log) countUnchained(ctx context.Context) (n int64, err error) {
 // errNotMoved rolls a batch back that has not come into the chain.
 var errNotMoved = errors.New("events that left the queue are not in the chain")
 
-// chain moves rows, ordered by id, from the queue into the chain, and its head,
-// which lockHead has locked.
-func (l *Log) chain(ctx context.Context, rows []row) error {
+// chain moves events from the queue into the chain, and its head, which lockHead
+// has locked.
+func (l *Log) chain(ctx context.Context, links []link) error {
 	move := l.movePostgres
 	if l.db.Dialect() == database.SQLite {
 		move = l.moveSQLite
 	}
-	n, err := move(ctx, rows)
-	if err == nil && n != int64(len(rows)) {
-		err = fmt.Errorf("%d of %d events moved into the chain", n, len(rows))
+	n, err := move(ctx, links)
+	if err == nil && n != int64(len(links)) {
+		err = fmt.Errorf("%d of %d events moved into the chain", n, len(links))
 	}
 	if err != nil {
 		return err
 	}
-	last := rows[len(rows)-1]
+	last := links[len(links)-1]
 	return l.db.Writer(ctx).Must(errNotMoved, `UPDATE audit_head SET seq = ?, hash = ? WHERE id = 1
-		AND EXISTS (SELECT 1 FROM audit_chain WHERE seq = ? AND hash = ?) RETURNING 1`, *last.Seq, last.Hash, *last.Seq, last.Hash)
+		AND EXISTS (SELECT 1 FROM audit_chain WHERE seq = ? AND hash = ?) RETURNING 1`, last.Seq, last.Hash, last.Seq, last.Hash)
 }
 
-// movePostgres takes rows out of the queue, whose trigger puts them into the
+// movePostgres takes events out of the queue, whose trigger puts them into the
 // chain: no event is sent back, and none need be compared. A batch of any length
 // is the same two statements, parsed once.
-func (l *Log) movePostgres(ctx context.Context, rows []row) (int64, error) {
-	ids, hashes := make([]string, len(rows)), make([]byte, 0, 64*len(rows))
-	for i, r := range rows {
-		ids[i], hashes = r.ID, hex.AppendEncode(hashes, r.Hash)
+func (l *Log) movePostgres(ctx context.Context, links []link) (int64, error) {
+	ids, hashes := make([]string, len(links)), make([]byte, 0, 64*len(links))
+	for i, one := range links {
+		ids[i], hashes = one.ID, hex.AppendEncode(hashes, one.Hash)
 	}
 	w := l.db.Writer(ctx)
 	if err := w.Later("SELECT set_config('audit.hashes', ?, true)", string(hashes)); err != nil {
 		return 0, err
 	}
 	return w.Do("DELETE FROM audit_queue WHERE id = ANY(?::uuid[])", ids)
-}
-
-// chainLink is what chaining adds to an event, in hexadecimal where it is bytes.
-type chainLink struct {
-	ID   string `json:"id"`
-	Seq  int64  `json:"seq"`
-	Prev string `json:"prev"`
-	Hash string `json:"hash"`
 }
 
 // SQLite's trigger lets an event go that stands in the chain as it was.
@@ -170,12 +174,18 @@ const (
 	leaveSQLite = `DELETE FROM audit_queue WHERE id IN (SELECT value ->> 'id' FROM json_each(?))`
 )
 
-func (l *Log) moveSQLite(ctx context.Context, rows []row) (int64, error) {
-	links := make([]chainLink, len(rows))
-	for i, r := range rows {
-		links[i] = chainLink{r.ID, *r.Seq, hex.EncodeToString(r.PrevHash), hex.EncodeToString(r.Hash)}
+func (l *Log) moveSQLite(ctx context.Context, links []link) (int64, error) {
+	type spelled struct {
+		ID   string `json:"id"`
+		Seq  int64  `json:"seq"`
+		Prev string `json:"prev"`
+		Hash string `json:"hash"`
 	}
-	doc, err := json.Marshal(links)
+	list := make([]spelled, len(links))
+	for i, one := range links {
+		list[i] = spelled{one.ID, one.Seq, hex.EncodeToString(one.Prev), hex.EncodeToString(one.Hash)}
+	}
+	doc, err := json.Marshal(list)
 	if err != nil {
 		return 0, err
 	}

@@ -110,7 +110,7 @@ func (w *walk) run(ctx context.Context, end head) (*Finding, error) {
 
 func (w *walk) step(ctx context.Context, r row) (*Finding, error) {
 	at := w.seq + 1
-	if *r.Seq != at {
+	if r.Seq != at {
 		return &Finding{at, Missing}, nil
 	}
 	if !bytes.Equal(r.digest(r.PrevHash), r.Hash) {
@@ -160,12 +160,12 @@ func (l *Log) Export(ctx context.Context, out io.Writer) (int64, error) {
 		}
 		for _, r := range rows {
 			line := map[string]any{
-				"seq": *r.Seq, "prev_hash": hex.EncodeToString(r.PrevHash), "hash": hex.EncodeToString(r.Hash), "event": r.document(),
+				"seq": r.Seq, "prev_hash": hex.EncodeToString(r.PrevHash), "hash": hex.EncodeToString(r.Hash), "event": r.document(),
 			}
 			if err := e.Encode(line); err != nil {
 				return seq, fmt.Errorf("write audit export: %w", err)
 			}
-			seq = *r.Seq
+			seq = r.Seq
 		}
 	}
 }
