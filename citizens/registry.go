@@ -46,7 +46,7 @@ func (r *Registry) ByID(ctx context.Context, id ID) (Citizen, error) {
 
 // Asking is ByID as a statement to be sent with others, of whoever it is whose id
 // the database finds. The person is there once the statement was answered.
-func (r *Registry) Asking(id database.Subquery) (*Asked, database.Read) {
+func (r *Registry) Asking(id database.Subquery) (*Asked, database.Query) {
 	return r.store.asking("p.id = ?", id)
 }
 
@@ -59,7 +59,7 @@ func (r *Registry) ByFiscalCode(ctx context.Context, f FiscalCode) (Citizen, err
 // AskingRules looks the person with this very code up by a statement to be sent
 // with others. It reads what rules ask of (Excludes, Category) and no more: the person has no name, contacts or card, and nothing was unsealed. The
 // id is for what those others ask, NULL where there is nobody.
-func (r *Registry) AskingRules(f FiscalCode) (database.Subquery, *Asked, database.Read) {
+func (r *Registry) AskingRules(f FiscalCode) (database.Subquery, *Asked, database.Query) {
 	keys := anys(r.box.codeKeys(f))
 	asked, read := r.store.askingRules(f, keys)
 	return database.Subquery{Text: "SELECT id FROM citizens WHERE fiscal_code_key IN ?", Args: []any{keys}}, asked, read

@@ -74,7 +74,7 @@ func TestRulesAskNoMoreThanTheyNeed(t *testing.T) {
 			code, _, _ := strings.Cut(row, ",")
 			id, asked, read := f.registry.AskingRules(f.code(code))
 			var found string
-			err := f.db.Reader(f.Context()).Together(read, database.Read{Text: "SELECT ?", Args: []any{id}, Each: func(r database.Row) error { return r.Scan(&found) }})
+			err := f.db.Reader(f.Context()).Together(read, database.Query{Text: "SELECT ?", Args: []any{id}, Each: func(r database.Row) error { return r.Scan(&found) }})
 			if err != nil {
 				f.Fatal(err)
 			}

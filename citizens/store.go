@@ -105,9 +105,9 @@ func (a *Asked) Citizen() (Citizen, error) {
 }
 
 // asking reads a person and the contacts in one statement.
-func (s *store) asking(where string, key any) (*Asked, database.Read) {
+func (s *store) asking(where string, key any) (*Asked, database.Query) {
 	a := &Asked{}
-	return a, database.Read{Text: selectPerson + where, Args: []any{key}, Each: func(r database.Row) error {
+	return a, database.Query{Text: selectPerson + where, Args: []any{key}, Each: func(r database.Row) error {
 		var j joined
 		if err := j.scan(r); err != nil {
 			return err
@@ -125,10 +125,10 @@ func (s *store) asking(where string, key any) (*Asked, database.Read) {
 
 // askingRules reads what AskingRules tells of the one person with code f, whose
 // keys these are.
-func (s *store) askingRules(f FiscalCode, keys []any) (*Asked, database.Read) {
+func (s *store) askingRules(f FiscalCode, keys []any) (*Asked, database.Query) {
 	const q = `SELECT id, birth_date, residence_country, italian_document, category, deceased_on FROM citizens WHERE fiscal_code_key IN ?`
 	a := &Asked{}
-	return a, database.Read{Text: q, Args: []any{keys}, Each: func(r database.Row) error {
+	return a, database.Query{Text: q, Args: []any{keys}, Each: func(r database.Row) error {
 		c := Citizen{FiscalCode: f}
 		var died Date
 		err := r.Scan((*string)(&c.ID), &c.BirthDate, &c.Residence.Country, &c.ItalianDocument, (*string)(&c.Category), &died)

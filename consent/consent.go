@@ -85,12 +85,12 @@ type Kept struct{ kept *kept }
 
 // Asking reads what is kept in statements to be sent with others, of whoever it
 // is whose id the database finds. There are none where nothing can be kept.
-func (n *Consents) Asking(id database.Subquery, client clients.Client) (*Kept, []database.Read) {
+func (n *Consents) Asking(id database.Subquery, client clients.Client) (*Kept, []database.Query) {
 	if client.Consent != clients.ConsentRemember {
 		return &Kept{}, nil
 	}
 	k, read := n.store.asking(id, client.ID)
-	return k, []database.Read{read}
+	return k, []database.Query{read}
 }
 
 // Needed tells whether the page must be shown for what is wanted.

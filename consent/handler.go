@@ -62,7 +62,7 @@ func (h *Handler) Mount(e *echo.Echo) {
 
 // open finds the interaction and the session; without one, or without a service
 // that asks, the next step is not ours.
-func (h *Handler) open(c echo.Context, others ...database.Read) (login.Visit, *login.Session, error) {
+func (h *Handler) open(c echo.Context, others ...database.Query) (login.Visit, *login.Session, error) {
 	v, s, err := login.OpenSignedIn(c, h.Interactions, h.Sessions, h.Clients, others...)
 	if v.Own != nil {
 		s = nil

@@ -33,9 +33,9 @@ func (s store) get(ctx context.Context, citizen citizens.ID, client string) (*ke
 }
 
 // asking reads what a citizen keeps, whose id is known or looked up.
-func (s store) asking(citizen any, client string) (*Kept, database.Read) {
+func (s store) asking(citizen any, client string) (*Kept, database.Query) {
 	k := &Kept{}
-	return k, database.Read{
+	return k, database.Query{
 		Text: `SELECT claims, offline FROM consents WHERE citizen_id = ? AND client_id = ?`, Args: []any{citizen, client},
 		Each: func(found database.Row) error {
 			var r row

@@ -66,7 +66,7 @@ notice_step, notice_due, dismissal_at, ordinary_until, profile`
 // trying reads the PIN that a try of whoever it is whose id the database finds
 // is held against: one that could sign in, or could again if its owner is
 // eligible again. Where it finds nobody, nobody's is looked for.
-func (s store) trying(who database.Subquery) (*asked, database.Read) {
+func (s store) trying(who database.Subquery) (*asked, database.Query) {
 	return s.asking(`citizen_id = COALESCE(?, ?) AND state IN ('issued', 'active', 'dismissed')`, who, string(nobody))
 }
 
@@ -103,9 +103,9 @@ func (a *asked) scan(r database.Row) error {
 	return r.Scan(a.fields()...)
 }
 
-func (s store) asking(where string, args ...any) (*asked, database.Read) {
+func (s store) asking(where string, args ...any) (*asked, database.Query) {
 	a := &asked{}
-	return a, database.Read{Text: `SELECT ` + columns + `, ?, EXISTS (SELECT 1 FROM pin_procedures p
+	return a, database.Query{Text: `SELECT ` + columns + `, ?, EXISTS (SELECT 1 FROM pin_procedures p
 WHERE p.citizen_id = credentials.citizen_id AND p.kind = 'recovery' AND p.state IN ('mail_sent', 'parts_sending', 'parts_sent'))
 FROM credentials WHERE ` + where, Args: append([]any{s.db.NowExpr()}, args...), Each: a.scan}
 }

@@ -17,8 +17,8 @@ type Row interface{ Scan(dest ...any) error }
 type sender interface {
 	query(ctx context.Context, q string, args []any, each func(Row) error) error
 	exec(ctx context.Context, q string, args []any) (int64, error)
-	// together takes finished reads.
-	together(ctx context.Context, reads []Read) error
+	// together takes finished queries.
+	together(ctx context.Context, queries []Query) error
 	// later may keep the statement back until the next one, or the commit.
 	later(ctx context.Context, q string, args []any) error
 	// must is later with an error where the statement returns no row.
@@ -76,20 +76,20 @@ func (h Handle) All(q string, args []any, each func(Row) error) error {
 	return h.db.translate(h.to.query(h.ctx, q, args, each))
 }
 
-// Read is a statement that reads, or tells by RETURNING what it has written, and
-// who takes its rows.
-type Read struct {
+// Query is a statement that has rows, read or told by RETURNING, and who takes
+// them.
+type Query struct {
 	Text   string
 	Args   []any
 	Each   func(Row) error
-	Writes bool // and so is for a Writer
+	Writes bool // and so needs a Writer
 }
 
-// Together sends reads in order and, where the database can, in one round trip.
+// Together sends queries in order and, where the database can, in one round trip.
 // Each sees what it would see alone; one that fails ends those behind it.
-func (h Handle) Together(reads ...Read) error {
-	finished := make([]Read, len(reads))
-	for i, r := range reads {
+func (h Handle) Together(queries ...Query) error {
+	finished := make([]Query, len(queries))
+	for i, r := range queries {
 		finished[i].Text, finished[i].Args = h.finish(r.Text, r.Args)
 		finished[i].Each, finished[i].Writes = r.Each, r.Writes
 	}

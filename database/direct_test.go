@@ -86,7 +86,7 @@ func TestTogether(t *testing.T) {
 			return err
 		}
 		last := database.Subquery{Text: "SELECT max(n) - ? FROM notes", Args: []any{1}}
-		reads := []database.Read{
+		queries := []database.Query{
 			{Text: "SELECT id FROM notes WHERE n < ? ORDER BY id", Args: []any{2}, Each: add},
 			{Text: "SELECT id FROM notes WHERE n > ?", Args: []any{7}, Each: add},
 			{Text: "SELECT id FROM notes WHERE n > ? AND n > ?", Args: []any{last, 0}, Each: add},
@@ -95,12 +95,12 @@ func TestTogether(t *testing.T) {
 		check := func(ctx context.Context) error {
 			t.Helper()
 			got = nil
-			if err := db.Reader(ctx).Together(reads...); err != nil || !slices.Equal(got, []string{"a", "b", "c"}) {
+			if err := db.Reader(ctx).Together(queries...); err != nil || !slices.Equal(got, []string{"a", "b", "c"}) {
 				t.Errorf("got %v, %v", got, err)
 			}
 			got = nil
-			failing := database.Read{Text: reads[0].Text, Args: reads[0].Args, Each: func(database.Row) error { return stop }}
-			if err := db.Reader(ctx).Together(reads[2], failing, reads[0]); !errors.Is(err, stop) || !slices.Equal(got, []string{"c"}) {
+			failing := database.Query{Text: queries[0].Text, Args: queries[0].Args, Each: func(database.Row) error { return stop }}
+			if err := db.Reader(ctx).Together(queries[2], failing, queries[0]); !errors.Is(err, stop) || !slices.Equal(got, []string{"c"}) {
 				t.Errorf("after one that failed: got %v, %v", got, err)
 			}
 			return nil
@@ -111,11 +111,11 @@ func TestTogether(t *testing.T) {
 		if err := db.InTx(t.Context(), check); err != nil {
 			t.Error(err)
 		}
-		if err := db.Reader(t.Context()).Together(database.Read{Text: "SELECT nothing FROM nowhere", Each: add}, reads[0]); err == nil {
+		if err := db.Reader(t.Context()).Together(database.Query{Text: "SELECT nothing FROM nowhere", Each: add}, queries[0]); err == nil {
 			t.Error("a statement that is wrong is no error")
 		}
 		c := databasetest.Count(t, db)
-		if err := db.Reader(t.Context()).Together(reads...); err != nil || len(c.Statements()) != len(reads) {
+		if err := db.Reader(t.Context()).Together(queries...); err != nil || len(c.Statements()) != len(queries) {
 			t.Errorf("counted %v, %v", c.Statements(), err)
 		}
 	})
@@ -290,7 +290,7 @@ func TestHandleOutlivesItsConnection(t *testing.T) {
 	}
 	end(t.Context())
 	n := 0
-	count := database.Read{Text: "SELECT id FROM notes", Each: func(database.Row) error { n++; return nil }}
+	count := database.Query{Text: "SELECT id FROM notes", Each: func(database.Row) error { n++; return nil }}
 	if err := db.Reader(t.Context()).Together(count, count); err != nil || n != 2 {
 		t.Errorf("two reads after another end: %v, %d rows", err, n)
 	}
@@ -415,7 +415,7 @@ func TestMustAtOnce(t *testing.T) {
 func TestTogetherReadsBesideAWriter(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, db *database.DB) {
 		one := 0
-		read := database.Read{Text: "SELECT 1", Each: func(r database.Row) error { one++; return r.Scan(new(int)) }}
+		read := database.Query{Text: "SELECT 1", Each: func(r database.Row) error { one++; return r.Scan(new(int)) }}
 		err := db.InTx(t.Context(), func(ctx context.Context) error {
 			if _, err := db.Writer(ctx).Do("UPDATE pin_throttle SET fails = fails"); err != nil {
 				return err

@@ -46,23 +46,23 @@ func (p pipelined) must(ctx context.Context, missing error, q string, args []any
 	return must(ctx, p, missing, q, args)
 }
 
-func (p pipelined) together(ctx context.Context, reads []Read) error {
-	for _, r := range reads {
+func (p pipelined) together(ctx context.Context, queries []Query) error {
+	for _, r := range queries {
 		p.see(r.Text)
 	}
 	return p.attempt(ctx, func(c *pgx.Conn) error {
 		var batch pgx.Batch // of this connection: it notes there what has been prepared
-		for _, r := range reads {
+		for _, r := range queries {
 			batch.Queue(r.Text, r.Args...)
 		}
 		results := c.SendBatch(ctx, &batch)
-		return end(results, each(results, reads))
+		return end(results, each(results, queries))
 	})
 }
 
-// each hands the rows of reads over, one read after the other.
-func each(results pgx.BatchResults, reads []Read) error {
-	for _, r := range reads {
+// each hands the rows of queries over, one query after the other.
+func each(results pgx.BatchResults, queries []Query) error {
+	for _, r := range queries {
 		rows, err := results.Query()
 		if _, err := drain(rows, err, r.Each); err != nil {
 			return err
@@ -159,20 +159,20 @@ func (t *pipeline) exec(ctx context.Context, q string, args []any) (int64, error
 	return t.send(ctx, q, args, nil)
 }
 
-// together sends what was kept back, and reads behind it.
-func (t *pipeline) together(ctx context.Context, reads []Read) error {
-	for _, r := range reads {
+// together sends what was kept back, and queries behind it.
+func (t *pipeline) together(ctx context.Context, queries []Query) error {
+	for _, r := range queries {
 		t.see(r.Text)
 	}
 	first := t.take()
 	return raw(t.conn, func(c *pgx.Conn) error {
-		for _, r := range reads {
+		for _, r := range queries {
 			first.Queue(r.Text, r.Args...)
 		}
 		results := c.SendBatch(ctx, &first.Batch)
 		err := skip(results, first.missing)
 		if err == nil {
-			err = each(results, reads)
+			err = each(results, queries)
 		}
 		return end(results, err)
 	})

@@ -112,8 +112,8 @@ func (p pool) must(ctx context.Context, missing error, q string, args []any) err
 }
 
 // together has only what writes stand in line for SQLite's one writer.
-func (p pool) together(ctx context.Context, reads []Read) error {
-	for _, r := range reads {
+func (p pool) together(ctx context.Context, queries []Query) error {
+	for _, r := range queries {
 		to := p
 		if p.reader != nil && !r.Writes {
 			to = *p.reader
@@ -125,7 +125,9 @@ func (p pool) together(ctx context.Context, reads []Read) error {
 	return nil
 }
 
-func (t *transaction) together(ctx context.Context, reads []Read) error { return inTurn(ctx, t, reads) }
+func (t *transaction) together(ctx context.Context, queries []Query) error {
+	return inTurn(ctx, t, queries)
+}
 
 func (t *transaction) must(ctx context.Context, missing error, q string, args []any) error {
 	return must(ctx, t, missing, q, args)
@@ -145,8 +147,8 @@ func must(ctx context.Context, to sender, missing error, q string, args []any) e
 }
 
 // inTurn is together where nothing is gained by it.
-func inTurn(ctx context.Context, to sender, reads []Read) error {
-	for _, r := range reads {
+func inTurn(ctx context.Context, to sender, queries []Query) error {
+	for _, r := range queries {
 		if err := to.query(ctx, r.Text, r.Args, r.Each); err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func forget(c echo.Context, name string) {
 // CurrentSession is the live session of the request's cookie, or nil. Answers
 // that depend on it are one read and no write. What else is to be read goes with
 // it, unless there is no cookie.
-func CurrentSession(c echo.Context, sessions *Sessions, others ...database.Read) (*Session, error) {
+func CurrentSession(c echo.Context, sessions *Sessions, others ...database.Query) (*Session, error) {
 	s, err := sessions.Get(c.Request().Context(), web.CookieValue(c, sessionCookie), others...)
 	switch {
 	case errors.Is(err, ErrNoSession):

@@ -204,7 +204,7 @@ func (n *Interactions) Get(ctx context.Context, browser, id string) (Interaction
 
 // getBoth is Get, and Sessions.Get with it, in the same read; a nil session is
 // ErrNoSession's.
-func (n *Interactions) getBoth(ctx context.Context, browser, id string, sessions *Sessions, cookie string, others []database.Read) (Interaction, *Session, error) {
+func (n *Interactions) getBoth(ctx context.Context, browser, id string, sessions *Sessions, cookie string, others []database.Query) (Interaction, *Session, error) {
 	r, s, found, err := n.store.getBoth(ctx, digest("interaction", id), sessions.store, cookie, others)
 	i, err := n.got(ctx, browser, id, r, found, err)
 	return i, s, err

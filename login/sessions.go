@@ -161,7 +161,7 @@ func (n *Sessions) start(ctx context.Context, in SignIn, cookie Cookie) (Session
 // Get returns the live session of a cookie, with one read and no write. Reading
 // is no activity: a page that counts as such calls Touch. What else is to be
 // read goes with it, in one round trip.
-func (n *Sessions) Get(ctx context.Context, cookie string, others ...database.Read) (Session, error) {
+func (n *Sessions) Get(ctx context.Context, cookie string, others ...database.Query) (Session, error) {
 	if cookie == "" {
 		return Session{}, ErrNoSession
 	}

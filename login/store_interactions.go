@@ -91,12 +91,12 @@ func (s interactionStore) get(ctx context.Context, idHash []byte) (interactionRo
 
 // getBoth is get, and the live session of a cookie with it, in one statement;
 // others go with it.
-func (s interactionStore) getBoth(ctx context.Context, idHash []byte, in sessionStore, cookie string, others []database.Read) (interactionRow, *Session, bool, error) {
+func (s interactionStore) getBoth(ctx context.Context, idHash []byte, in sessionStore, cookie string, others []database.Query) (interactionRow, *Session, bool, error) {
 	var r interactionRow
 	var beside sessionRow
 	var found bool
 	args := append([]any{s.db.NowExpr(), s.db.NowExpr(), s.db.NowExpr(), digest("session", cookie)}, in.liveArgs()...)
-	err := s.db.Reader(ctx).Together(append([]database.Read{{Text: `SELECT ` + interactionColumns + `, ` + sessionColumns + `, ? FROM interactions
+	err := s.db.Reader(ctx).Together(append([]database.Query{{Text: `SELECT ` + interactionColumns + `, ` + sessionColumns + `, ? FROM interactions
 		LEFT JOIN sessions ON sessions.secret_hash = ? AND ` + live + ` WHERE interactions.id_hash = ?`,
 		Args: append(args, idHash), Each: func(row database.Row) error {
 			found = true

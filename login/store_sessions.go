@@ -151,9 +151,9 @@ func (s sessionStore) liveArgs() []any {
 	return []any{s.db.NowExpr(), s.db.NowPlus(-s.policy.Idle), s.db.NowPlus(-s.policy.Absolute)}
 }
 
-func (s sessionStore) get(ctx context.Context, cookie string, others []database.Read) (Session, bool, error) {
+func (s sessionStore) get(ctx context.Context, cookie string, others []database.Query) (Session, bool, error) {
 	r, found := sessionRow{}, false
-	read := database.Read{
+	read := database.Query{
 		Text: `SELECT ` + sessionColumns + `, ? FROM sessions WHERE secret_hash = ? AND ` + live,
 		Args: append([]any{s.db.NowExpr(), digest("session", cookie)}, s.liveArgs()...),
 		Each: func(row database.Row) error {
@@ -161,7 +161,7 @@ func (s sessionStore) get(ctx context.Context, cookie string, others []database.
 			return row.Scan(r.fields()...)
 		},
 	}
-	err := s.db.Reader(ctx).Together(append([]database.Read{read}, others...)...)
+	err := s.db.Reader(ctx).Together(append([]database.Query{read}, others...)...)
 	if err != nil || !found {
 		return Session{}, false, err
 	}

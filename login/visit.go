@@ -30,7 +30,7 @@ func Open(c echo.Context, n *Interactions, r *clients.Registry) (Visit, error) {
 
 // OpenSignedIn is Open and Awake in one read, for pages that need both. What
 // else is to be read goes with it.
-func OpenSignedIn(c echo.Context, n *Interactions, sessions *Sessions, r *clients.Registry, others ...database.Read) (Visit, *Session, error) {
+func OpenSignedIn(c echo.Context, n *Interactions, sessions *Sessions, r *clients.Registry, others ...database.Query) (Visit, *Session, error) {
 	i, s, err := n.getBoth(c.Request().Context(), web.Browser(c), c.Param("id"), sessions, web.CookieValue(c, sessionCookie), others)
 	if err != nil {
 		return Visit{}, nil, err

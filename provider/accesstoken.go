@@ -177,7 +177,7 @@ func (p *Provider) ownAccess(ctx context.Context, token string) (a accessToken, 
 }
 
 // stand is the other half; others are read with the grant.
-func (p *Provider) stand(ctx context.Context, a *accessToken, others ...database.Read) error {
+func (p *Provider) stand(ctx context.Context, a *accessToken, others ...database.Query) error {
 	now, err := p.hold(ctx, a, others)
 	if err == nil && now.Unix() >= a.ExpiresAt {
 		return errNoToken
@@ -187,7 +187,7 @@ func (p *Provider) stand(ctx context.Context, a *accessToken, others ...database
 
 // hold looks up what the token hangs on, and reads the clock that its times
 // were written by. A client_credentials token hangs on nothing but its jti.
-func (p *Provider) hold(ctx context.Context, a *accessToken, others []database.Read) (time.Time, error) {
+func (p *Provider) hold(ctx context.Context, a *accessToken, others []database.Query) (time.Time, error) {
 	if a.GID == "" || a.Actor != nil { // these may be revoked one by one
 		revoked, err := p.revoked.has(ctx, a.JTI)
 		if err != nil {

@@ -134,9 +134,9 @@ func (g *grants) live(ctx context.Context, id string) (grantRow, error) {
 // standing is the part of a live grant that its access tokens depend on, and
 // the clock. The other fields stay zero: every introspection reads this. What
 // else is to be read goes with it.
-func (g *grants) standing(ctx context.Context, id string, others ...database.Read) (grantRow, error) {
+func (g *grants) standing(ctx context.Context, id string, others ...database.Query) (grantRow, error) {
 	r, now, found := grantRow{ID: id}, database.Time{}, false
-	read := database.Read{
+	read := database.Query{
 		Text: `SELECT client_id, citizen_id, subject, session_id, userinfo_claims, acr, amr, auth_time, ?
 			FROM grants WHERE id = ? AND revoked_at IS NULL AND expires_at > ?`,
 		Args: []any{g.db.NowExpr(), id, g.db.NowExpr()},
@@ -145,7 +145,7 @@ func (g *grants) standing(ctx context.Context, id string, others ...database.Rea
 			return row.Scan(&r.ClientID, (*string)(&r.CitizenID), &r.Subject, &r.SessionID, &r.UserinfoClaims, &r.ACR, &r.AMR, &r.AuthTime, &now)
 		},
 	}
-	err := g.db.Reader(ctx).Together(append([]database.Read{read}, others...)...)
+	err := g.db.Reader(ctx).Together(append([]database.Query{read}, others...)...)
 	if err != nil {
 		return grantRow{}, fmt.Errorf("read grant: %w", err)
 	}

@@ -92,7 +92,7 @@ func (p *Provider) verifyPerson(ctx context.Context, token string) (a accessToke
 	if a, err = p.ownAccess(ctx, token); err != nil {
 		return accessToken{}, nil, err
 	}
-	var others []database.Read
+	var others []database.Query
 	if a.GID != "" && len(consent.ClaimsOf(a.scopes())) > 0 {
 		asked, read := p.citizens.Asking(citizenOf(a.GID))
 		person, others = asked, append(others, read)

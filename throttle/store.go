@@ -25,9 +25,9 @@ type store struct{ db *database.DB }
 //
 // person is the key of somebody's counter, or NULL for who is unknown and has a
 // stranger's, which expires. LIMIT has it looked up once for both columns.
-func (s store) counting(person clause.Expr, stranger []byte, p Policy) (*Counted, database.Read) {
+func (s store) counting(person clause.Expr, stranger []byte, p Policy) (*Counted, database.Query) {
 	c, until := &Counted{}, s.db.NowPlus(p.Wait)
-	return c, database.Read{Text: `
+	return c, database.Query{Text: `
 INSERT INTO pin_throttle AS t (fails, key, next_at, refused, tried_at, expires_at, alarm_at)
 SELECT 1, COALESCE(k.person, ?), CASE WHEN 1 >= ? THEN ? END, false, ?,
   CASE WHEN k.person IS NULL THEN ? END, CASE WHEN 1 = ? THEN ? END

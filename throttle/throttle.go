@@ -126,13 +126,13 @@ var ErrElsewhere = errors.New("throttle: a try was counted at somebody else")
 // whose key the database finds as a text, and where it finds nobody,
 // ReserveShadow of stranger. The same must be true of it: it must be sent with
 // nothing whose rollback would give the try back.
-func (g *Guard) Counting(ctx context.Context, person database.Subquery, stranger []byte) (*Counted, database.Read, error) {
+func (g *Guard) Counting(ctx context.Context, person database.Subquery, stranger []byte) (*Counted, database.Query, error) {
 	if database.Inside(ctx) {
-		return nil, database.Read{}, ErrInTransaction
+		return nil, database.Query{}, ErrInTransaction
 	}
 	k, err := g.shadow(stranger)
 	if err != nil {
-		return nil, database.Read{}, err
+		return nil, database.Query{}, err
 	}
 	c, read := g.store.counting(g.store.found(person), k, g.policy)
 	return c, read, nil
