@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ente.example/idp/bench/driver"
 )
 
 // TestMain runs the tests where the module begins, as make does.
@@ -96,5 +98,18 @@ func TestCheckCharacter(t *testing.T) {
 	}
 	if len(seen) != 1000 {
 		t.Errorf("%d different people, want 1000", len(seen))
+	}
+}
+
+// What is shown of program and database together is the median of their sum: a
+// round that was dear for one and cheap for the other is no cheap round.
+func TestMedianOfTheSum(t *testing.T) {
+	t.Parallel()
+	var rounds []result
+	for _, ms := range [][2]time.Duration{{1, 9}, {2, 1}, {9, 1}} {
+		rounds = append(rounds, result{Program: ms[0] * time.Millisecond, Database: ms[1] * time.Millisecond, Report: driver.Report{Done: 1, Wall: time.Second}})
+	}
+	if f := figure(rounds); f.CPU() != 10 || f.Program != 2 || f.Database != 1 {
+		t.Errorf("%v of %v and %v, want 10 of 2 and 1", f.CPU(), f.Program, f.Database)
 	}
 }

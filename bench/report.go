@@ -81,6 +81,7 @@ func figure(rounds []result) render.Figure {
 		P50:        median(func(r result) float64 { return milliseconds(r.P50) }),
 		P95:        median(func(r result) float64 { return milliseconds(r.P95) }),
 		P99:        median(func(r result) float64 { return milliseconds(r.P99) }),
+		Both:       perOp(func(r result) float64 { return milliseconds(r.Program + r.Database) }),
 		Program:    perOp(func(r result) float64 { return milliseconds(r.Program) }),
 		Database:   perOp(func(r result) float64 { return milliseconds(r.Database) }),
 	}

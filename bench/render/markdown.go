@@ -72,7 +72,7 @@ func (r Run) without() Run {
 		if strings.HasPrefix(r.Figures[i].Server, "peer") {
 			one = r.Signatures.Node
 		}
-		r.Figures[i].Program -= one
+		r.Figures[i].Both = r.Figures[i].CPU() - one
 	}
 	return r
 }
