@@ -3,7 +3,7 @@
 -- beside themselves, and were written into all five indexes again.
 
 -- +goose Up
-ALTER TABLE grants SET (fillfactor = 50);
+ALTER TABLE grants SET (fillfactor = 65);
 
 -- +goose Down
 ALTER TABLE grants SET (fillfactor = 80);
