@@ -118,29 +118,9 @@ func TestCloseIsVoidBehindTheEndOfASession(t *testing.T) {
 func TestEndWaitsForClose(t *testing.T) {
 	t.Parallel()
 	eachClosing(t, func(t *testing.T, a, b *database.DB, age time.Duration, do closer, _ error) {
-		here, e, done := sessions(t, a, nil), &ended{}, make(chan error, 1)
+		here, e := sessions(t, a, nil), &ended{}
 		there := sessions(t, b, e)
 		s, i := aged(t, a, here, age), start(t, interactions(t, a), "browser-a", Request{})
-		err := a.InTx(t.Context(), func(ctx context.Context) error {
-			if err := do(ctx, here, i, s); err != nil {
-				return err
-			}
-			if _, err := a.Writer(ctx).Do("SELECT 1"); err != nil { // whatever is sent next takes the lock along
-				return err
-			}
-			go func() { done <- there.End(context.Background(), audit.Actor{}, s, EndSignOut) }()
-			select {
-			case err := <-done:
-				t.Errorf("the session ended under an open transaction: %v", err)
-			case <-time.After(100 * time.Millisecond):
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := <-done; err != nil || len(e.sids) != 1 {
-			t.Errorf("after the commit: got %v, ended %v, want one end", err, e.sids)
-		}
+		endWaits(t, a, there, e, s, func(ctx context.Context) error { return do(ctx, here, i, s) })
 	})
 }

@@ -303,6 +303,34 @@ func TestSessionEndsOnceWhenTabsSignOutAtOnce(t *testing.T) {
 	})
 }
 
+// endWaits wants an end of s, which there knows and e is told of, to wait for a
+// transaction of a in which do has come before.
+func endWaits(t *testing.T, a *database.DB, there *Sessions, e *ended, s Session, do func(ctx context.Context) error) {
+	t.Helper()
+	done := make(chan error, 1)
+	err := a.InTx(t.Context(), func(ctx context.Context) error {
+		if err := do(ctx); err != nil {
+			return err
+		}
+		if _, err := a.Writer(ctx).Do("SELECT 1"); err != nil { // whatever is sent next takes the lock along
+			return err
+		}
+		go func() { done <- there.End(context.Background(), audit.Actor{}, s, EndSignOut) }()
+		select {
+		case err := <-done:
+			t.Errorf("the session ended under an open transaction: %v", err)
+		case <-time.After(100 * time.Millisecond):
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil || len(e.sids) != 1 {
+		t.Errorf("after the commit: got %v, ended %v, want one end", err, e.sids)
+	}
+}
+
 // An end that comes while something is written in the session's name waits, and
 // its hook then sees what was written.
 func TestEndWaitsForATransactionThatTouchedTheSession(t *testing.T) {
@@ -311,28 +339,7 @@ func TestEndWaitsForATransactionThatTouchedTheSession(t *testing.T) {
 		here, e := sessions(t, a, nil), &ended{}
 		there := sessions(t, b, e)
 		s, _ := signIn(t, here, "browser-a", somebody())
-		done := make(chan error, 1)
-		err := a.InTx(t.Context(), func(ctx context.Context) error {
-			if err := here.Touch(ctx, s); err != nil {
-				return err
-			}
-			if _, err := a.Writer(ctx).Do("SELECT 1"); err != nil { // whatever is sent next takes the lock along
-				return err
-			}
-			go func() { done <- there.End(context.Background(), audit.Actor{}, s, EndSignOut) }()
-			select {
-			case err := <-done:
-				t.Errorf("the session ended under an open transaction: %v", err)
-			case <-time.After(100 * time.Millisecond):
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := <-done; err != nil || len(e.sids) != 1 {
-			t.Errorf("after the commit: got %v, ended %v, want one end", err, e.sids)
-		}
+		endWaits(t, a, there, e, s, func(ctx context.Context) error { return here.Touch(ctx, s) })
 		if err := here.Touch(t.Context(), s); !errors.Is(err, ErrNoSession) {
 			t.Errorf("afterwards: got %v, want ErrNoSession", err)
 		}
