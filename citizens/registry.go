@@ -57,8 +57,9 @@ func (r *Registry) ByFiscalCode(ctx context.Context, f FiscalCode) (Citizen, err
 }
 
 // AskingRules looks the person with this very code up by a statement to be sent
-// with others. It reads what rules ask of (Excludes, Category) and no more: the person has no name, contacts or card, and nothing was unsealed. The
-// id is for what those others ask, NULL where there is nobody.
+// with others. It reads what rules ask of (Excludes, Category) and no more: the
+// person has no name, contacts or card, and nothing was unsealed. The id is for
+// what those others ask, NULL where there is nobody.
 func (r *Registry) AskingRules(f FiscalCode) (database.Subquery, *Asked, database.Query) {
 	keys := anys(r.box.codeKeys(f))
 	asked, read := r.store.askingRules(f, keys)
